@@ -1,0 +1,1 @@
+"""What the program does (jobs), and what it is made of (stores, settings, wiring)."""

@@ -1,0 +1,1 @@
+"""The jobs: each a function or small class that takes what it needs as arguments."""

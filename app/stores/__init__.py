@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis, behind words of the domain."""

@@ -1,0 +1,1 @@
+"""History work on queues: the Celery application and its thin tasks."""

@@ -1,0 +1,126 @@
+"""What the rest of the program asks of an exchange's adapter, and of whoever keeps its rate budget."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from common.market import Candle, Instrument
+from common.span import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET below the exchange's REST address; `weight` is its price in the exchange's own rate units."""
+
+    path: str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One candle request and the minutes that its answer speaks for."""
+
+    request: Request
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The markets of an exchange, and one sentence for each that could not be understood."""
+
+    instruments: list[Instrument]
+    skipped: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the exchange allows, as its documents state it.
+
+    weight_per_minute         REST rate units a minute and address
+    page_minutes              candles in the largest page
+    subscriptions_per_socket  series on one WebSocket connection
+    connections_per_minute    new WebSocket connections a minute
+    messages_per_second       client messages on one WebSocket connection
+    silence_s                 a connection without any frame for this long is dead
+    settle_s                  REST may still change a minute for this long after its end
+    """
+
+    weight_per_minute: int
+    page_minutes: int
+    subscriptions_per_socket: int
+    connections_per_minute: int
+    messages_per_second: float
+    silence_s: float = 60
+    settle_s: float = 90
+
+
+class Session(Protocol):
+    """The state of one WebSocket connection: fed frames, drained of messages, thrown away with its socket."""
+
+    def handshake(self) -> Request | None:
+        """A GET to make before connecting (SignalR negotiates), below the socket's host; None for most."""
+
+    def url(self, ws_url: str, answer: bytes | None) -> str:
+        """The address to connect to, given the configured one and the handshake's answer."""
+
+    def to_send(self) -> list[str]:
+        """Messages to send now, each once; ask again after every received frame."""
+
+    def receive(self, frame: str | bytes) -> list[Candle]:
+        """Candles told by this frame, oldest first.
+
+        Raises Malformed for a frame to skip, Retryable when the exchange asks to connect again.
+        """
+
+    def notices(self) -> list[str]:
+        """Sentences worth a log line since the last call, such as a refused subscription."""
+
+
+class Exchange(Protocol):
+    """Everything particular to one exchange, as pure functions. Nothing here does I/O or reads a clock."""
+
+    name: str
+    rest_url: str
+    ws_url: str
+    limits: Limits
+    #: REST serves a zero-volume row for a minute without trades.
+    serves_quiet_minutes: bool
+    #: Why this exchange cannot run live, in one sentence; empty for those that can.
+    closed: str
+
+    def instruments_request(self) -> Request: ...
+    def parse_instruments(self, body: bytes) -> Listing: ...
+
+    def page(self, instrument: Instrument, wanted: Span, now_ms: int) -> Page:
+        """The request for the newest page-sized part of `wanted` (never empty), and the minutes it answers for.
+
+        The page's span lies within `wanted`, ends where `wanted` ends, and starts on a minute.
+        """
+
+    def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
+        """The candles of `span`, ascending, one per minute (the later row wins), each `Source.RECORD`.
+
+        Raises Malformed when the body is not what the exchange documents.
+        """
+
+    def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> Exception | None:
+        """Retryable or Rejected when the answer is not a result; None when it is. Header names are lower case."""
+
+    def used_weight(self, headers: Mapping[str, str]) -> int | None:
+        """Rate units spent in the running minute as the server counts them, where it says so."""
+
+    def session(self, instruments: Sequence[Instrument]) -> Session: ...
+
+
+class Budget(Protocol):
+    """The rate budget of one exchange, shared by every process that talks to it."""
+
+    async def acquire(self, weight: int) -> None:
+        """Return when `weight` units may be spent."""
+
+    async def report(self, used_weight: int) -> None:
+        """The server's own count for the running minute."""
+
+    async def pause(self, seconds: float) -> None:
+        """Nobody asks this exchange anything for `seconds`."""

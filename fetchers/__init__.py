@@ -1,0 +1,1 @@
+"""Everything about exchanges. Knows nothing of databases."""

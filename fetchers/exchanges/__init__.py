@@ -1,0 +1,1 @@
+"""One module per exchange; the file name is the registration."""

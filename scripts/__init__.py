@@ -1,0 +1,1 @@
+"""Entry points: the command line, the simulator, database and container scripts."""
