@@ -1,0 +1,97 @@
+"""One ASGI application that plays all exchanges on one port."""
+
+import socket
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.clock import Clock
+from common.errors import BadInput
+from scripts.simulator import binance_rest, bitfinex_rest, bittrex_rest, own
+from scripts.simulator.bittrex_sequence import Sequences
+from scripts.simulator.market import Market
+from scripts.simulator.world import World, make_world
+
+
+def create_app(market: Market, clock: Clock, *, enforce_limits: bool = False) -> ASGIApp:
+    """The application; `enforce_limits` refuses whoever asks more than the real exchanges allow."""
+    world = make_world(market, clock, enforce_limits=enforce_limits)
+    sequences = Sequences()
+    routes = [
+        *own.routes(world),
+        *binance_rest.routes(world),
+        *bitfinex_rest.routes(world),
+        *bittrex_rest.routes(world, sequences),
+    ]
+    return _logged(world, Starlette(routes=routes))
+
+
+def _logged(world: World, app: ASGIApp) -> ASGIApp:
+    """Write every request down before it is answered, WebSocket handshakes included."""
+
+    async def logging(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and not scope["path"].startswith("/_sim"):
+            world.log.append(
+                {
+                    "method": scope.get("method", "WS"),
+                    "path": scope["path"],
+                    "query": unquote(scope["query_string"].decode("latin-1")),
+                    "received_ms": world.clock.now_ms(),
+                }
+            )
+        await app(scope, receive, send)
+
+    return logging
+
+
+async def serve(
+    host: str,
+    port: int,
+    market: Market,
+    clock: Clock,
+    *,
+    enforce_limits: bool = False,
+    ready: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Serve until cancelled or told to stop; `ready` learns the port once it is open (0 picks a free one)."""
+    listening = listen(host, port)
+    server = make_server(create_app(market, clock, enforce_limits=enforce_limits), clock)
+    ready(listening.getsockname()[1])
+    with listening:
+        await server.serve([listening])
+
+
+def make_server(app: ASGIApp, clock: Clock) -> uvicorn.Server:
+    """The server for `app`, not yet started; it stops when its `should_exit` is set."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        # The exchanges ping every 20 s and hang up after 60 s without an answer.
+        ws_ping_interval=max(1.0, 20 / clock.rate),
+        ws_ping_timeout=max(20.0, 60 / clock.rate),
+        timeout_graceful_shutdown=2,
+    )
+    return uvicorn.Server(config)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that already takes connections, so that whoever was told the port can use it."""
+    listening = socket.socket()
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise BadInput("port", f"The simulator cannot listen on {host}:{port}: {_reason(error)}.") from error
+    listening.listen(2048)
+    return listening
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
