@@ -1,0 +1,63 @@
+"""The servers that come with Candlehouse, for whoever has none: which are needed, on which ports, as which roles."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from app import embedded_postgres, embedded_redis
+from app.embedded_postgres import EmbeddedPostgres
+from app.embedded_redis import EmbeddedRedis
+from app.ports import free_from, must_be_free
+from app.server_user import server_user
+from app.settings import Settings
+from app.supervisor import Role
+
+POSTGRES, REDIS = "postgres", "redis"
+
+#: All that a server needs to know of the environment; our secrets are not for it.
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """None for each that the settings name elsewhere."""
+
+    postgres: EmbeddedPostgres | None
+    redis: EmbeddedRedis | None
+
+    def prepare(self) -> None:
+        """Make folders, passwords and configuration; may take seconds the first time."""
+        for server in (self.postgres, self.redis):
+            if server is not None:
+                server.prepare()
+
+    def roles(self, log_dir: Path) -> list[tuple[Role, Callable[[], Awaitable[None]]]]:
+        """Each server's role with what waits for it to answer."""
+        found: list[tuple[Role, Callable[[], Awaitable[None]]]] = []
+        if self.postgres:
+            role = _role(POSTGRES, self.postgres, log_dir / "postgres/postgres.log", embedded_postgres.STOP_SIGNAL)
+            found.append((role, self.postgres.until_ready))
+        if self.redis:
+            role = _role(REDIS, self.redis, log_dir / "redis/redis.log", embedded_redis.STOP_SIGNAL)
+            found.append((role, self.redis.until_ready))
+        return found
+
+
+def choose(settings: Settings, folder: Path) -> Servers:
+    """The servers to run in `folder`; a port that a person chose must be free, the others move up when taken."""
+    user, postgres, redis = server_user(), None, None
+    if not settings.external_database:
+        port = _port("POSTGRES_PORT", settings.postgres_port, 5432)
+        names = (settings.postgres_user, settings.postgres_db)
+        postgres = EmbeddedPostgres(folder / "postgres", port, user, *names)
+    if not settings.external_redis:
+        redis = EmbeddedRedis(folder / "redis", _port("REDIS_PORT", settings.redis_port, 6379), user)
+    return Servers(postgres, redis)
+
+
+def _port(variable: str, chosen: int | None, usual: int) -> int:
+    return free_from(usual) if chosen is None else must_be_free(variable, chosen)
+
+
+def _role(name: str, server: EmbeddedPostgres | EmbeddedRedis, log: Path, stop_signal: int) -> Role:
+    return Role(name, server.command(), log, _ENVIRONMENT, stop_signal, options=server.user.options())

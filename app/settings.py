@@ -1,0 +1,206 @@
+"""Every setting, where it comes from, and what it may be; the only module that reads the environment.
+
+A value is looked for in this order, and the first place that has it wins:
+
+1. the environment,
+2. the running instance's file under DATA_DIR, for what its terminals must share (the demo's exchange addresses),
+3. the file `.env`,
+4. the default below.
+
+A connection is looked for in this order: DATABASE_URL / REDIS_URL, then POSTGRES_* / REDIS_*, then COMMON_HOST,
+then the embedded servers of the running instance. An environment that names a connection is on its own:
+then nothing is taken from a running demo, so simulated candles never reach a real database.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AliasGenerator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app import running
+from app.settings_checks import check, refuse_unknown, sentence_of
+from common.errors import BadInput
+from fetchers import registry
+
+CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "POSTGRES_HOST", "REDIS_HOST", "COMMON_HOST")
+EXCHANGE_SUFFIXES = ("_REST_URL", "_WS_URL", "_WEIGHT_PER_MINUTE")
+
+Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535")]
+Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
+Url = Annotated[SecretStr | None, Field(description="an address such as scheme://user:password@host:port/name")]
+MAJORS = "*:BTC:USDT,*:ETH:USDT,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ADA:USDT,*:ETH:BTC"
+
+
+class Settings(BaseSettings):
+    """A variable's name is the attribute's in upper case; `load_settings` makes these."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=AliasGenerator(validation_alias=str.upper),
+        hide_input_in_errors=True,
+    )
+
+    connection_url: Url = Field(None, validation_alias="DATABASE_URL")
+    cache_url: Url = Field(None, validation_alias="REDIS_URL")
+    common_host: str = ""
+    postgres_host: str = ""
+    postgres_port: Port | None = None
+    postgres_user: str = "candlehouse"
+    postgres_password: SecretStr | None = None
+    postgres_db: str = "candlehouse"
+    redis_host: str = ""
+    redis_port: Port | None = None
+    redis_user: str = "default"
+    redis_password: SecretStr | None = None
+
+    web_port: Port = 8000
+    celery_port: Port = 5566
+    simulator_port: Port = 9900
+    bind_address: str = "127.0.0.1"
+    data_dir: Path = Path("local_data")
+    log_dir: Path = Path("logs")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="DEBUG, INFO, WARNING or ERROR")
+    ] = "INFO"
+
+    exchanges: str = "binance,bitfinex"
+    symbols: str = MAJORS
+    clock_rate: Annotated[float, Field(gt=0, le=10_000, description="a number above 0 and up to 10000")] = 1
+    clock_anchor_ms: Annotated[int, Field(ge=0, description="UTC milliseconds")] = 0
+
+    budget_share: Annotated[float, Field(gt=0, le=1, description="a number above 0 and up to 1")] = 0.8
+    first_fill_hours: Annotated[int, Field(ge=0, le=24 * 366, description="hours from 0 to 8784")] = 24
+    reconcile_every_s: Annotated[int, Field(ge=10, description="seconds from 10")] = 300
+    reconcile_minutes: Positive = 15
+    fetch_concurrency: Positive = 4
+    update_batch: Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100000")] = 5000
+
+    #: {EXCHANGE}_REST_URL and so on, as found. Not a variable itself.
+    exchange_variables: dict[str, str] = Field(default_factory=dict, repr=False)
+    #: The instance that runs under `data_dir`, if any. Not a variable itself.
+    instance: running.Running | None = Field(None, repr=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """`load_settings` merges the sources itself, since the running instance stands between two of them."""
+        return (init_settings,)
+
+    @property
+    def exchange_names(self) -> tuple[str, ...]:
+        return tuple(name.strip().lower() for name in self.exchanges.split(",") if name.strip())
+
+    def rest_url(self, exchange: str) -> str:
+        return self._of_exchange(exchange, "_REST_URL") or registry.get(exchange).rest_url
+
+    def ws_url(self, exchange: str) -> str:
+        return self._of_exchange(exchange, "_WS_URL") or registry.get(exchange).ws_url
+
+    def weight_per_minute(self, exchange: str) -> int:
+        """The exchange's limit as overridden, or as its adapter states it; before BUDGET_SHARE."""
+        text = self._of_exchange(exchange, "_WEIGHT_PER_MINUTE")
+        return int(text) if text else registry.get(exchange).limits.weight_per_minute
+
+    def _of_exchange(self, exchange: str, suffix: str) -> str:
+        return self.exchange_variables.get(exchange.upper() + suffix, "")
+
+    @property
+    def external_database(self) -> bool:
+        return bool(self.connection_url or self.postgres_host or self.common_host)
+
+    @property
+    def external_redis(self) -> bool:
+        return bool(self.cache_url or self.redis_host or self.common_host)
+
+    @property
+    def database_url(self) -> str:
+        """`postgresql://…`, password included."""
+        if self.connection_url:
+            return "postgresql://" + self.connection_url.get_secret_value().split("://", 1)[1]
+        if host := self.postgres_host or self.common_host:
+            name = f"{host}:{self.postgres_port or 5432}/{self.postgres_db}"
+            return f"postgresql://{_login('POSTGRES', self.postgres_user, self.postgres_password)}@{name}"
+        if self.instance and self.instance.postgres:
+            return self.instance.postgres.url("postgresql")
+        raise BadInput("DATABASE_URL", self._nothing_runs("DATABASE_URL"))
+
+    @property
+    def redis_url(self) -> str:
+        """Database 0: the candles."""
+        return self._redis_url(0)
+
+    @property
+    def celery_broker_url(self) -> str:
+        """Database 1: Celery's messages."""
+        return self._redis_url(1)
+
+    def _redis_url(self, database: int) -> str:
+        if self.cache_url:
+            return urlsplit(self.cache_url.get_secret_value())._replace(path=f"/{database}").geturl()
+        if host := self.redis_host or self.common_host:
+            login = _login("REDIS", self.redis_user, self.redis_password)
+            return f"redis://{login}@{host}:{self.redis_port or 6379}/{database}"
+        if self.instance and self.instance.redis:
+            return urlsplit(self.instance.redis.url("redis"))._replace(path=f"/{database}").geturl()
+        raise BadInput("REDIS_URL", self._nothing_runs("REDIS_URL"))
+
+    def _nothing_runs(self, variable: str) -> str:
+        return (
+            f"Nothing runs under {self.data_dir}: start it with `make up`, or set {variable} to a server of yours."
+        )
+
+
+def load_settings(environ: Mapping[str, str] | None = None, dotenv: str | Path = ".env") -> Settings:
+    """Raise BadInput, naming the variable and what is allowed, when a value cannot be."""
+    given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
+    written = {name: value for name, value in dotenv_values(dotenv).items() if value}
+    refuse_unknown(written, known_variables(), dotenv)
+    data_dir = Path(given.get("DATA_DIR") or written.get("DATA_DIR") or "local_data").absolute()
+    instance = running.alive(data_dir)
+    if instance and instance.demo and any(name in given for name in CONNECTIONS):
+        instance = None
+    if instance and instance.demo:
+        written = {name: value for name, value in written.items() if name not in CONNECTIONS}
+    merged = {**written, **(instance.environment if instance else {}), **given}
+    return _validated(merged, instance, data_dir)
+
+
+def known_variables() -> list[str]:
+    """Every name that means something here, in the order of Settings."""
+    fields = [str(field.validation_alias) for field in Settings.model_fields.values()]
+    own = [name for name in fields if name not in ("EXCHANGE_VARIABLES", "INSTANCE")]
+    return own + [name.upper() + suffix for name in registry.names() for suffix in EXCHANGE_SUFFIXES]
+
+
+def _validated(merged: dict[str, str], instance: running.Running | None, data_dir: Path) -> Settings:
+    own = set(known_variables())
+    values: dict[str, Any] = {name: value for name, value in merged.items() if name in own}
+    values["EXCHANGE_VARIABLES"] = {n: v for n, v in values.items() if n.endswith(EXCHANGE_SUFFIXES)}
+    values |= {"INSTANCE": instance, "DATA_DIR": data_dir}
+    try:
+        settings = Settings(**values)
+    except ValidationError as error:
+        raise sentence_of(error, Settings, values) from None
+    check(settings)
+    return settings
+
+
+def _login(kind: str, user: str, password: SecretStr | None) -> str:
+    if password is None:
+        sentence = (
+            f"{kind}_HOST or COMMON_HOST is set but {kind}_PASSWORD is not: set it, or the whole address in a URL."
+        )
+        raise BadInput(f"{kind}_PASSWORD", sentence, "a password")
+    return f"{quote(user, safe='')}:{quote(password.get_secret_value(), safe='')}"

@@ -1,0 +1,117 @@
+"""What a setting's value must satisfy beyond its type, said in one sentence that names the variable."""
+
+import difflib
+import ipaddress
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from common import symbols
+from common.errors import BadInput
+from fetchers import registry
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+#: Passwords that stood in somebody's example; a start with one of them is refused.
+EXAMPLE_PASSWORDS = frozenset({"icecreamyummy", "password", "postgres", "changeme", "secret"})
+
+_SCHEMES = {"DATABASE_URL": ("postgresql", "postgres"), "REDIS_URL": ("redis", "rediss")}
+
+
+def check(settings: "Settings") -> None:
+    """Raise BadInput for the first value that cannot be."""
+    _check_exchanges(settings)
+    symbols.validate_patterns(settings.symbols)
+    _check_address("DATABASE_URL", settings.connection_url)
+    _check_address("REDIS_URL", settings.cache_url)
+    _check_password("POSTGRES_PASSWORD", settings.postgres_password)
+    _check_password("REDIS_PASSWORD", settings.redis_password)
+    for name, value in settings.exchange_variables.items():
+        _check_exchange_variable(name, value)
+    _check_clock(settings)
+
+
+def refuse_unknown(written: Iterable[str], known: list[str], source: str | Path) -> None:
+    """A name in `.env` that is nearly one of ours is a slip; other programs' names are left alone."""
+    for name in written:
+        if name not in known and (close := difflib.get_close_matches(name, known, 1, 0.8)):
+            raise BadInput(name, f"{name} in {source} is not a setting; did you mean {close[0]}?", close[0])
+
+
+def sentence_of(error: ValidationError, model: type[BaseModel], values: Mapping[str, Any]) -> BadInput:
+    """The first of pydantic's complaints in our words; a secret's value is never repeated."""
+    variable = str(error.errors(include_input=False, include_url=False)[0]["loc"][0])
+    field = next(f for f in model.model_fields.values() if f.validation_alias == variable)
+    allowed = next(filter(None, [field.description, *(m.description for m in _inner(field.annotation))]), "text")
+    shown = "" if "PASSWORD" in variable or "_URL" in variable else f", not {str(values[variable])!r}"
+    return BadInput(variable, f"{variable} must be {allowed}{shown}.", allowed)
+
+
+def _inner(annotation: Any) -> list[Any]:
+    """The Field descriptions inside `Port | None`."""
+    parts = getattr(annotation, "__args__", ())
+    found = [m for part in parts for m in getattr(part, "__metadata__", ()) if hasattr(m, "description")]
+    return found
+
+
+def _check_exchanges(settings: "Settings") -> None:
+    known = registry.names()
+    if not settings.exchange_names:
+        raise BadInput(
+            "EXCHANGES", f"EXCHANGES names no exchange; choose from {', '.join(known)}.", ", ".join(known)
+        )
+    for name in settings.exchange_names:
+        if name not in known:
+            allowed = ", ".join(known)
+            raise BadInput(
+                "EXCHANGES", f"EXCHANGES names {name!r}, which is unknown; choose from {allowed}.", allowed
+            )
+
+
+def _check_address(variable: str, value: SecretStr | None) -> None:
+    if value is None:
+        return
+    schemes = _SCHEMES[variable]
+    address = urlsplit(value.get_secret_value())
+    if address.scheme.split("+")[0] not in schemes or not address.hostname:
+        form = f"{schemes[0]}://user:password@host:port/name"
+        raise BadInput(variable, f"{variable} must look like {form}.", form)
+
+
+def _check_password(variable: str, value: SecretStr | None) -> None:
+    if value is not None and value.get_secret_value().lower() in EXAMPLE_PASSWORDS:
+        raise BadInput(
+            variable, f"{variable} is a password from an example that everybody knows; choose your own."
+        )
+
+
+def _check_exchange_variable(name: str, value: str) -> None:
+    if name.endswith("_WEIGHT_PER_MINUTE"):
+        if not value.isdecimal() or int(value) < 1:
+            raise BadInput(name, f"{name} must be a whole number from 1, not {value!r}.", "a whole number from 1")
+        return
+    schemes = ("ws", "wss", "http", "https") if name.endswith("_WS_URL") else ("http", "https")
+    if urlsplit(value).scheme not in schemes or not urlsplit(value).hostname:
+        raise BadInput(name, f"{name} must be an address that starts with {schemes[-1]}://.", f"{schemes[-1]}://…")
+
+
+def _check_clock(settings: "Settings") -> None:
+    """Time may only run faster where nothing but this machine is asked for candles."""
+    if settings.clock_rate == 1:
+        return
+    for exchange in settings.exchange_names:
+        for url in (settings.rest_url(exchange), settings.ws_url(exchange)):
+            if not _is_loopback(urlsplit(url).hostname or ""):
+                sentence = f"CLOCK_RATE must be 1 while {exchange} is asked at {urlsplit(url).hostname}"
+                raise BadInput("CLOCK_RATE", f"{sentence}; other rates are for a simulator on this machine.", "1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
