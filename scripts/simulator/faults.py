@@ -35,6 +35,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     seconds        slow: how long an answer waits; ban: how long it lasts
     every_s        disconnect: again after so many seconds, else once
     delay_s        late_correction: the true values follow the wrong close after so many seconds; 0 is never
+    heartbeats     silence: heartbeats still come, only candles do not
     """
 
     exchange: str
@@ -48,6 +49,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     seconds: float = 2
     every_s: float = 0
     delay_s: float = 20
+    heartbeats: bool = False
 
     def concerns(self, symbol: Symbol) -> bool:
         return not self.symbols or bool(

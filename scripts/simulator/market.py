@@ -47,7 +47,7 @@ class Trade(NamedTuple):
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
     """One market of one exchange: its names, and the character of its trade.
 
@@ -68,8 +68,8 @@ class Symbol:
     busy: int = 65536
     most_trades: int = 15
     status: str = "TRADING"
-    seed: int = field(init=False, compare=False)
-    trade_key: bytes = field(init=False, compare=False)
+    seed: int = field(init=False)
+    trade_key: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         # All dollars walk together, on every exchange, as arbitrage would have it.
@@ -159,7 +159,7 @@ def trades(symbol: Symbol, minute: int) -> list[Trade]:
     )
     if luck >= symbol.busy and (minute + symbol.seed) % _SURE_EVERY:
         return []
-    count = 1 + most % symbol.most_trades
+    count = symbol.most_trades - most % (symbol.most_trades // 2 + 1)
     start, end = price_ticks(symbol.seed, symbol.price, minute), price_ticks(symbol.seed, symbol.price, minute + 1)
     spread = max(2, start >> 10)
     made = []

@@ -1,7 +1,9 @@
 """One ASGI application that plays all exchanges on one port."""
 
+import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
 import uvicorn
@@ -10,9 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.clock import Clock
 from common.errors import BadInput
-from scripts.simulator import binance_rest, bitfinex_rest, bittrex_rest, own
+from scripts.simulator import binance_rest, binance_ws, bitfinex_rest, bitfinex_ws, bittrex_rest, bittrex_ws, own
 from scripts.simulator.bittrex_sequence import Sequences
+from scripts.simulator.feed import Feed
+from scripts.simulator.listings import EXCHANGES
 from scripts.simulator.market import Market
+from scripts.simulator.sockets import Sockets
 from scripts.simulator.world import World, make_world
 
 
@@ -20,13 +25,32 @@ def create_app(market: Market, clock: Clock, *, enforce_limits: bool = False) ->
     """The application; `enforce_limits` refuses whoever asks more than the real exchanges allow."""
     world = make_world(market, clock, enforce_limits=enforce_limits)
     sequences = Sequences()
+    hubs = {name: Sockets(name, clock, world.faults) for name in EXCHANGES}
+    feeds = {
+        "binance": Feed(world, hubs["binance"], binance_ws.advance, binance_ws.encode),
+        "bitfinex": Feed(world, hubs["bitfinex"], bitfinex_ws.advance, bitfinex_ws.encode),
+        "bittrex": Feed(world, hubs["bittrex"], bittrex_ws.advance, bittrex_ws.encoder(sequences)),
+    }
     routes = [
         *own.routes(world),
         *binance_rest.routes(world),
+        *binance_ws.routes(world, hubs["binance"], feeds["binance"]),
         *bitfinex_rest.routes(world),
+        *bitfinex_ws.routes(world, hubs["bitfinex"], feeds["bitfinex"]),
         *bittrex_rest.routes(world, sequences),
+        *bittrex_ws.routes(world, hubs["bittrex"], feeds["bittrex"]),
     ]
-    return _logged(world, Starlette(routes=routes))
+
+    @asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(feed.run()) for feed in feeds.values()]
+            tasks += [group.create_task(hub.keep_hanging_up()) for hub in hubs.values()]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    return _logged(world, Starlette(routes=routes, lifespan=running))
 
 
 def _logged(world: World, app: ASGIApp) -> ASGIApp:
@@ -70,6 +94,7 @@ def make_server(app: ASGIApp, clock: Clock) -> uvicorn.Server:
         app,
         log_level="warning",
         access_log=False,
+        lifespan="on",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         # The exchanges ping every 20 s and hang up after 60 s without an answer.
