@@ -1,0 +1,78 @@
+"""Brings a database to the newest schema: Alembic revisions that execute the SQL files of scripts/database/revisions."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from alembic import command, op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from app.stores.database import open_database
+
+FOLDER = Path(__file__).parents[1] / "scripts" / "database"
+#: Any number: two upgrades of one database wait for each other.
+_LOCK = 7_310_001
+
+
+def upgrade(url: str) -> None:
+    """Bring the database at `url` to the newest revision, in one transaction. Not to be called inside an event loop."""
+    asyncio.run(_upgrade(url))
+
+
+async def _upgrade(url: str) -> None:
+    database = open_database(url, pool_size=1)
+    try:
+        async with database.core() as connection:
+            await connection.run_sync(_run)
+    finally:
+        await database.close()
+
+
+def _run(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER / "alembic").replace("%", "%%"))
+    return config
+
+
+def run_revision(revision: str) -> None:
+    """Called by an Alembic revision: execute its SQL file, which may hold many statements."""
+    sql = _file(revision).read_text()
+    pooled: Any = op.get_bind().connection.dbapi_connection
+    pooled.run_async(lambda connection: connection.execute(sql))
+
+
+def _file(revision: str) -> Path:
+    (file,) = (FOLDER / "revisions").glob(f"{revision}_*.sql")
+    return file
+
+
+def create_sql() -> str:
+    """All revisions as one script that psql runs on an empty database, stamped as the newest revision."""
+    script = ScriptDirectory.from_config(_config())
+    revisions = [step.revision for step in reversed(list(script.walk_revisions()))]
+    parts = [f"-- {_file(revision).name}\n{_file(revision).read_text()}" for revision in revisions]
+    return _CREATE.format(body="\n\n".join(parts), head=revisions[-1])
+
+
+_CREATE = """-- Generated from scripts/database/revisions; a test compares. To write it again:
+--   python -c "from app.migrate import create_sql; print(create_sql(), end='')" > scripts/database/init/create.sql
+BEGIN;
+
+{body}
+
+CREATE TABLE alembic_version (
+    version_num varchar(32) NOT NULL,
+    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+INSERT INTO alembic_version VALUES ('{head}');
+COMMIT;
+"""

@@ -1,0 +1,110 @@
+"""The connection pool: SQLAlchemy Core on asyncpg, and bare asyncpg connections of the same pool.
+
+On every connection a timestamptz is an int of UTC milliseconds, in both directions, and the session's zone is UTC.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy import event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from common.errors import Rejected, Retryable
+
+#: PostgreSQL counts microseconds from 2000-01-01.
+POSTGRES_EPOCH_MS = 946_684_800_000
+SESSION = {"TimeZone": "UTC", "application_name": "candlehouse", "jit": "off"}
+
+_LOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.DeadlockDetectedError,
+)
+
+
+class Database:
+    """One pool. Nothing is connected before the first use."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        url = engine.url
+        self._address = f"{url.host}:{url.port or 5432}"
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A bare asyncpg connection."""
+        with self._translated():
+            async with self.engine.connect() as connection:
+                yield (await connection.get_raw_connection()).driver_connection
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Any]:
+        """A bare asyncpg connection in a transaction, committed unless the block raises."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def core(self) -> AsyncIterator[AsyncConnection]:
+        """A SQLAlchemy connection in a transaction."""
+        with self._translated():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _LOST as error:
+            raise self._unreachable(error) from error
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise Rejected(f"PostgreSQL at {self._address} refuses: {error}") from error
+        except asyncpg.InterfaceError as error:
+            if "closed" not in str(error):
+                raise
+            raise self._unreachable(error) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise self._unreachable(error.orig or error) from error
+
+    def _unreachable(self, error: BaseException) -> Retryable:
+        return Retryable(f"PostgreSQL at {self._address} cannot be reached: {error or type(error).__name__}")
+
+
+def open_database(url: str, *, pool_size: int = 5) -> Database:
+    """`url` is a plain postgresql:// address."""
+    engine = create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args={"server_settings": SESSION, "timeout": 10},
+    )
+    event.listen(engine.sync_engine, "connect", _speak_milliseconds)
+    return Database(engine)
+
+
+def _speak_milliseconds(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    connection.run_async(set_millisecond_codec)  # type: ignore[attr-defined]
+
+
+async def set_millisecond_codec(connection: Any) -> None:
+    """Make a timestamptz an int of UTC milliseconds on this asyncpg connection."""
+    await connection.set_type_codec(
+        "timestamptz",
+        schema="pg_catalog",
+        format="tuple",
+        encoder=lambda ms: ((ms - POSTGRES_EPOCH_MS) * 1000,),
+        decoder=lambda parts: parts[0] // 1000 + POSTGRES_EPOCH_MS,
+    )

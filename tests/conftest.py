@@ -1,0 +1,72 @@
+"""Fixtures that every test may ask for: a real PostgreSQL and a real Redis, each test with its own data."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+import redis.asyncio
+
+from app.migrate import upgrade
+from app.stores.database import Database, open_database
+from tests.fixtures.postgres import Server, execute, running_postgres
+from tests.fixtures.redis import running_redis
+
+TEMPLATE = "candlehouse_template"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """One PostgreSQL for the session, holding a migrated database that tests copy."""
+    with running_postgres() as server:
+        execute(server.url("postgres"), f"CREATE DATABASE {TEMPLATE}")
+        upgrade(server.url(TEMPLATE))
+        execute(server.url("postgres"), f"ALTER DATABASE {TEMPLATE} ALLOW_CONNECTIONS false IS_TEMPLATE true")
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> Iterator[str]:
+    """A migrated database without rows, for this test alone."""
+    name, admin = f"test_{next(_numbers)}", postgres_server.url("postgres")
+    execute(admin, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    yield postgres_server.url(name)
+    execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: Server) -> Iterator[str]:
+    """A database that was never migrated."""
+    name, admin = f"test_{next(_numbers)}", postgres_server.url("postgres")
+    execute(admin, f"CREATE DATABASE {name} TEMPLATE template0")
+    yield postgres_server.url(name)
+    execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    """`postgres_url`, opened; closed again after the test."""
+    opened = open_database(postgres_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    with running_redis() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """An emptied Redis: data in database 0, Celery's in 1."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture
+async def redis_client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        yield client
