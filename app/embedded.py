@@ -1,4 +1,4 @@
-"""The servers that come with Candlehouse, for whoever has none: which are needed, on which ports, as which roles."""
+"""The servers that come with Candlehouse: which of them are needed, on which ports, as which roles."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -13,9 +13,7 @@ from common.errors import BadInput
 
 NAME = "candlehouse"
 
-_REMEDY = (
-    "move the checkout and DATA_DIR to where every user can enter, such as /opt, or do not start as root"
-)
+_REMEDY = "move the checkout and DATA_DIR to where every user can enter, such as /opt, or do not start as root"
 
 
 @dataclass(frozen=True, slots=True)

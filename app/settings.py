@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     def exchange_names(self) -> tuple[str, ...]:
         return tuple(name.strip().lower() for name in self.exchanges.split(",") if name.strip())
 
+    @property
+    def streaming(self) -> tuple[str, ...]:
+        """Those of `exchange_names` that can be live: a closed one only at another address, a simulator's."""
+        adapters = [registry.get(name) for name in self.exchange_names]
+        return tuple(one.name for one in adapters if not one.closed or self.ws_url(one.name) != one.ws_url)
+
     def rest_url(self, exchange: str) -> str:
         return self._of_exchange(exchange, "_REST_URL") or registry.get(exchange).rest_url
 
@@ -162,19 +168,56 @@ class Settings(BaseSettings):
         )
 
 
-def load_settings(environ: Mapping[str, str] | None = None, dotenv: str | Path = ".env") -> Settings:
-    """Raise BadInput, naming the variable and what is allowed, when a value cannot be."""
+def load_settings(
+    environ: Mapping[str, str] | None = None, dotenv: str | Path = ".env", *, demo: bool = False
+) -> Settings:
+    """Raise BadInput, naming the variable and what is allowed, when a value cannot be.
+
+    `demo` is for starting one: every exchange at the simulator's address, on servers of its own.
+    """
     given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
     written = {name: value for name, value in dotenv_values(dotenv).items() if value}
     refuse_unknown(written, known_variables(), dotenv)
     data_dir = Path(given.get("DATA_DIR") or written.get("DATA_DIR") or "local_data").absolute()
     instance = running.alive(data_dir)
-    if instance and instance.demo and any(name in given for name in CONNECTIONS):
+    on_its_own = demo or any(name in given for name in CONNECTIONS)
+    if instance and instance.demo and on_its_own:
         instance = None
-    if instance and instance.demo:
-        written = {name: value for name, value in written.items() if name not in CONNECTIONS}
-    merged = {**written, **(instance.environment if instance else {}), **given}
+    merged = {**written, **(instance.environment if instance and not on_its_own else {}), **given}
+    if demo or (instance and instance.demo):
+        merged = {name: value for name, value in merged.items() if name not in CONNECTIONS}
+    if demo:
+        port = _validated(merged, None, data_dir).simulator_port
+        merged = {"EXCHANGES": ",".join(registry.names())} | merged | _simulated(port)
     return _validated(merged, instance, data_dir)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """All that a role needs: what we were given, and what we found out, the servers' passwords included."""
+    found = {
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "DATA_DIR": str(settings.data_dir),
+        "LOG_DIR": str(settings.log_dir),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**os.environ, **shared_environment(settings), **found}
+
+
+def shared_environment(settings: Settings) -> dict[str, str]:
+    """What every process of one instance must agree on; nothing secret."""
+    names = ("exchanges", "symbols", "clock_rate", "clock_anchor_ms", "web_port", "celery_port", "simulator_port")
+    return {name.upper(): str(getattr(settings, name)) for name in names} | settings.exchange_variables
+
+
+def _simulated(port: int) -> dict[str, str]:
+    """Each exchange under its own prefix of the simulator, with the paths of its real addresses."""
+    found = {}
+    for name in registry.names():
+        adapter = registry.get(name)
+        found[f"{name.upper()}_REST_URL"] = f"http://127.0.0.1:{port}/{name}{urlsplit(adapter.rest_url).path}"
+        found[f"{name.upper()}_WS_URL"] = f"ws://127.0.0.1:{port}/{name}{urlsplit(adapter.ws_url).path}"
+    return found
 
 
 def known_variables() -> list[str]:
@@ -189,6 +232,7 @@ def _validated(merged: dict[str, str], instance: running.Running | None, data_di
     values: dict[str, Any] = {name: value for name, value in merged.items() if name in own}
     values["EXCHANGE_VARIABLES"] = {n: v for n, v in values.items() if n.endswith(EXCHANGE_SUFFIXES)}
     values |= {"INSTANCE": instance, "DATA_DIR": data_dir}
+    values["LOG_DIR"] = Path(values.get("LOG_DIR", "logs")).absolute()
     try:
         settings = Settings(**values)
     except ValidationError as error:

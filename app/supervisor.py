@@ -56,17 +56,20 @@ class Supervisor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop(list(self._children), 8)
-        await self._tasks.__aexit__(kind, error, trace)
+        await self.stop_all_but([], 8)
+        if isinstance(error, asyncio.CancelledError):
+            await self._tasks.__aexit__(kind, error, trace)
+        else:  # a TaskGroup would wrap an error of the body in a group
+            await self._tasks.__aexit__(None, None, None)
 
     def start(self, role: Role) -> None:
         """Keep `role` running from now on."""
         child = self._children[role.name] = _Child(role, self._back_off_s, self._note)
         self._tasks.create_task(child.keep(), name=role.name)
 
-    async def stop(self, names: list[str], limit_s: float) -> None:
-        """Ask these to stop, last started first, and kill what still runs after `limit_s`."""
-        chosen = [child for name, child in reversed(self._children.items()) if name in names]
+    async def stop_all_but(self, names: list[str], limit_s: float) -> None:
+        """Ask the others to stop, last started first, and kill what still runs after `limit_s`."""
+        chosen = [child for name, child in reversed(self._children.items()) if name not in names]
         for child in chosen:
             child.ask()
         with contextlib.suppress(TimeoutError):

@@ -1,0 +1,75 @@
+"""Which programs make up Candlehouse on one machine, and how each is called."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.settings import Settings
+from app.supervisor import Role
+
+CELERY = [sys.executable, "-m", "celery", "-A", "celery_app.celery_main"]
+
+
+def simulator(settings: Settings, environment: Mapping[str, str]) -> Role:
+    """The demo's exchanges, all on one port."""
+    command = [sys.executable, "-m", "scripts.cli", "simulate", "--port", str(settings.simulator_port)]
+    return Role("simulator", command, settings.log_dir / "simulator.log", environment)
+
+
+def all_roles(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Role]:
+    """Everything but the servers and the simulator, in the order of starting."""
+    return [
+        _update(settings, environment),
+        *(_worker(settings, environment, name) for name in settings.exchange_names),
+        *(_stream(settings, environment, name) for name in settings.streaming),
+        _beat(settings, environment, folder),
+        _web(settings, environment),
+        _flower(settings, environment),
+    ]
+
+
+def _stream(settings: Settings, environment: Mapping[str, str], exchange: str) -> Role:
+    log = settings.log_dir / f"websockets/{exchange}_websocket.log"
+    options = ["fetch", "--exchange", exchange, "--log_filename", str(log)]
+    command = [sys.executable, "-m", "scripts.fetchers.ws", *options]
+    return Role(f"stream {exchange}", command, log, environment, rotates_log=True)
+
+
+def _update(settings: Settings, environment: Mapping[str, str]) -> Role:
+    log = settings.log_dir / "websockets/updater_websocket.log"
+    command = [sys.executable, "-m", "scripts.fetchers.ws", "update", "--log_filename", str(log)]
+    return Role("update", command, log, environment, rotates_log=True)
+
+
+def _worker(settings: Settings, environment: Mapping[str, str], exchange: str) -> Role:
+    name = f"{exchange}RestWorker"
+    options = ["worker", "-Q", f"{exchange}_rest", "-n", f"{name}@%h", "-c", "1", "-l", settings.log_level]
+    quiet = ["--without-gossip", "--without-mingle"]
+    return Role(
+        f"worker {exchange}", [*CELERY, *options, *quiet], settings.log_dir / f"celery/{name}.log", environment
+    )
+
+
+def _beat(settings: Settings, environment: Mapping[str, str], folder: Path) -> Role:
+    options = [
+        "beat",
+        "--schedule",
+        str(folder / "celerybeat-schedule"),
+        "--pidfile",
+        "",
+        "-l",
+        settings.log_level,
+    ]
+    return Role("beat", [*CELERY, *options], settings.log_dir / "celery/beat.log", environment)
+
+
+def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
+    address = ["--host", settings.bind_address, "--port", str(settings.web_port)]
+    ending = ["--timeout-graceful-shutdown", "3"]
+    command = [sys.executable, "-m", "uvicorn", "web.main:app", *address, *ending]
+    return Role("web", command, settings.log_dir / "web.log", environment)
+
+
+def _flower(settings: Settings, environment: Mapping[str, str]) -> Role:
+    address = [f"--address={settings.bind_address}", f"--port={settings.celery_port}"]
+    return Role("flower", [*CELERY, "flower", *address], settings.log_dir / "celery/flower.log", environment)

@@ -1,0 +1,193 @@
+"""`make up`: everything on one machine, from the servers to the page, and back down to nothing."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from app import embedded, roles, running
+from app.ports import must_be_free
+from app.processes import Process, stop_leftovers
+from app.running import Running
+from app.settings import Settings, child_environment, shared_environment
+from app.supervisor import Supervisor
+from common.errors import Retryable
+
+#: Real seconds that a server or a one-time command may take; both are normally done in a few.
+SERVER_S, COMMAND_S = 60, 600
+
+#: Real seconds for the roles to end by themselves, then for the servers: together below ten.
+STOP_ROLES_S, STOP_SERVERS_S = 5.5, 3.5
+
+Say = Callable[[str], None]
+Result = TypeVar("Result")
+
+
+async def run(settings: Settings, demo: bool, say: Say) -> None:
+    """Start everything, say so once it is ready, and stop everything on the first SIGINT, SIGTERM or SIGHUP."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = running.lock(settings.data_dir)
+    if lock is None:
+        say(_already(settings))
+        return
+    with lock, contextlib.suppress(asyncio.CancelledError):
+        _stop_on_signals()
+        await _Start(settings, demo, say).run()
+    say("Everything is stopped.")
+
+
+class _Start:
+    """One run of the supervisor, from empty ports to empty ports."""
+
+    def __init__(self, settings: Settings, demo: bool, say: Say) -> None:
+        self._settings = settings
+        self._say = say
+        self._folder = settings.data_dir / "demo" if demo else settings.data_dir
+        self._supervisor = Supervisor(self._changed)
+        self._state = Running(running.this_process(), demo, _web_url(settings), settings.data_dir)
+
+    async def run(self) -> None:
+        settings, state = self._settings, self._state
+        if left := running.read(settings.data_dir):
+            await asyncio.to_thread(stop_leftovers, list(left.children.values()), 8)
+        self._check_ports()
+        self._folder.mkdir(exist_ok=True)
+        servers = embedded.choose(settings, self._folder)
+        await asyncio.to_thread(servers.prepare)
+        self._state = replace(
+            state,
+            environment=shared_environment(settings),
+            postgres=servers.postgres.server if servers.postgres else None,
+            redis=servers.redis.server if servers.redis else None,
+        )
+        running.write(settings.data_dir, self._state)
+        try:
+            async with self._supervisor:
+                await self._start(servers)
+        finally:
+            running.clear(settings.data_dir)
+
+    async def _start(self, servers: embedded.Servers) -> None:
+        """Returns never: a signal cancels it, wherever it is."""
+        settings = self._settings.model_copy(update={"instance": self._state})
+        names = []
+        try:
+            for role, until_ready in servers.roles(settings.log_dir):
+                names.append(role.name)
+                self._supervisor.start(role)
+                await _within(SERVER_S, until_ready(), f"{role.name} does not answer; its log is {role.log}")
+            environment = child_environment(settings)
+            await _once(["db", "upgrade"], environment)
+            others = roles.all_roles(settings, environment, self._folder)
+            if self._state.demo:
+                others.insert(0, roles.simulator(settings, environment))
+            for role in others:
+                self._supervisor.start(role)
+            await self._announce()
+            await asyncio.Event().wait()
+        finally:
+            await self._supervisor.stop_all_but(names, STOP_ROLES_S)
+            await self._supervisor.stop_all_but([], STOP_SERVERS_S)
+
+    def _check_ports(self) -> None:
+        settings = self._settings
+        must_be_free("WEB_PORT", settings.web_port, settings.bind_address)
+        must_be_free("CELERY_PORT", settings.celery_port, settings.bind_address)
+        if self._state.demo:
+            must_be_free("SIMULATOR_PORT", settings.simulator_port)
+
+    def _changed(self, children: dict[str, Process]) -> None:
+        """Written at each change, so that a start after our sudden death knows whom to stop."""
+        self._state = replace(self._state, children=children)
+        running.write(self._settings.data_dir, self._state)
+
+    async def _announce(self) -> None:
+        url, told = self._state.web_url, ""
+        while waiting := await asyncio.to_thread(_what_is_missing, url):
+            if waiting != told:
+                self._say(f"Waiting for {waiting} …")
+                told = waiting
+            await asyncio.sleep(0.5)
+        kind = " with simulated exchanges" if self._state.demo else ""
+        self._say(f"Candlehouse is ready{kind}: {url}/view/wschart (Ctrl-C stops it)")
+
+
+def _what_is_missing(url: str) -> str:
+    """What /ready waits for, in its own words; empty when it waits for nothing."""
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=5):
+            return ""
+    except urllib.error.HTTPError as error:
+        return _reasons(error.read())
+    except OSError:
+        return "the web server"
+
+
+def _reasons(body: bytes) -> str:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return "the web server"
+    reasons = answer.get("reasons") if isinstance(answer, dict) else None
+    return "; ".join(f"{who}: {why}" for who, why in reasons.items()) if reasons else "fresh candles"
+
+
+async def _once(arguments: list[str], environment: Mapping[str, str]) -> None:
+    """Run one of our own commands to its end; its last line is the reason when it fails."""
+    command, name = [sys.executable, "-m", "scripts.cli", *arguments], f"`candlehouse {' '.join(arguments)}`"
+    done = await asyncio.create_subprocess_exec(
+        *command, env=dict(environment), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        said, _ = await _within(COMMAND_S, done.communicate(), f"{name} takes too long")
+    finally:
+        if done.returncode is None:
+            done.kill()
+    if done.returncode:
+        raise Retryable(f"{name} failed: {_last_line(said)}")
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+async def _within(seconds: float, work: Awaitable[Result], sentence: str) -> Result:
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise Retryable(f"{sentence}.") from None
+
+
+def _stop_on_signals() -> None:
+    """The first signal cancels this task; later ones change nothing, for the way down is already short."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+
+
+def _already(settings: Settings) -> str:
+    state = running.alive(settings.data_dir)
+    if state is None:
+        return f"Candlehouse is already starting or stopping under {settings.data_dir}."
+    kind = "The demo" if state.demo else "Candlehouse"
+    return f"{kind} is already running at {state.web_url} (process {state.supervisor.pid})."
+
+
+def _web_url(settings: Settings) -> str:
+    host = settings.bind_address
+    return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{settings.web_port}"

@@ -1,0 +1,74 @@
+"""The composition root: which store, client and clock the settings mean. Nothing connects before its first use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from app.settings import Settings
+from app.stores.budget import RedisBudget
+from app.stores.candles import CandleStore
+from app.stores.coverage import CoverageStore
+from app.stores.database import Database, open_database
+from app.stores.errors import ErrorStore
+from app.stores.plan import PlanStore
+from app.stores.rollups import RollupStore
+from app.stores.symbols import SymbolStore
+from common.clock import Clock
+from fetchers import registry
+from fetchers.http import HttpClient
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Everything kept in PostgreSQL, over one pool."""
+
+    db: Database
+    symbols: SymbolStore
+    candles: CandleStore
+    coverage: CoverageStore
+    plan: PlanStore
+    rollups: RollupStore
+    errors: ErrorStore
+
+
+def clock(settings: Settings) -> Clock:
+    """The one clock of this instance."""
+    return Clock(settings.clock_rate, settings.clock_anchor_ms)
+
+
+def open_redis(settings: Settings) -> Redis:
+    """Database 0, where the candles are; answers are bytes."""
+    return Redis.from_url(settings.redis_url, health_check_interval=30)
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, *, pool_size: int = 5) -> AsyncIterator[Stores]:
+    """The stores, for as long as the context lasts."""
+    db = open_database(settings.database_url, pool_size=pool_size)
+    try:
+        yield Stores(
+            db,
+            SymbolStore(db),
+            CandleStore(db),
+            CoverageStore(db),
+            PlanStore(db, clock(settings)),
+            RollupStore(db),
+            ErrorStore(db),
+        )
+    finally:
+        await db.close()
+
+
+def open_http(settings: Settings, redis: Redis) -> HttpClient:
+    """One client for every exchange, within the rate budget that all processes share."""
+    time = clock(settings)
+    names = registry.names()
+    budgets = {name: RedisBudget(redis, name, budget_weight(settings, name), time) for name in names}
+    return HttpClient({name: settings.rest_url(name) for name in names}, budgets, time)
+
+
+def budget_weight(settings: Settings, exchange: str) -> int:
+    """The rate units a minute that we allow ourselves."""
+    return max(1, int(settings.weight_per_minute(exchange) * settings.budget_share))

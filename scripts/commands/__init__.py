@@ -1,0 +1,1 @@
+"""One module for each `candlehouse` command; scripts/cli.py lists them."""

@@ -1,0 +1,42 @@
+"""`candlehouse db …`: what is done to the database by hand."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app import migrate, wiring
+from app.settings import load_settings
+from app.stores import analytics
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@app.command()
+def upgrade() -> None:
+    """Bring the database to the newest schema; nothing changes where it is already."""
+    migrate.upgrade(load_settings().database_url)
+    typer.echo("The database has the newest schema.")
+
+
+@app.command("create-sql")
+def create_sql(
+    check: Annotated[bool, typer.Option("--check", help="Only tell whether create.sql is current.")] = False,
+) -> None:
+    """Print the newest schema as one SQL file, as scripts/database/init/create.sql holds it."""
+    typer.echo(migrate.create_sql(), nl=False)
+
+
+@app.command()
+def refresh() -> None:
+    """Roll up what is not yet rolled up, and refresh the analytics."""
+    spans = asyncio.run(_refresh())
+    typer.echo(f"Rolled up {spans} changed spans and refreshed the analytics.")
+
+
+async def _refresh() -> int:
+    settings = load_settings()
+    async with wiring.open_stores(settings) as stores:
+        spans = await stores.rollups.refresh()
+        await analytics.refresh(stores.db, wiring.clock(settings).now_ms())
+    return spans

@@ -1,0 +1,18 @@
+"""`candlehouse up`: everything on this machine, from the database to the page."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app import log, start
+from app.settings import load_settings
+
+
+def up(
+    demo: Annotated[bool, typer.Option("--demo", help="Simulated exchanges and a database of their own.")] = False,
+) -> None:
+    """Start everything, print one line with the address when it is ready, and run until Ctrl-C or SIGTERM."""
+    settings = load_settings(demo=demo)
+    log.configure(settings.log_level, file=settings.log_dir / "supervisor.log")
+    asyncio.run(start.run(settings, demo, typer.echo))
