@@ -1,0 +1,52 @@
+"""GET /api/symbol-exchange: the markets that trade, and for the page what it needs to draw each."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from web.api.schema import described
+from web.deps import Deps, Stored
+from web.errors import json_response
+from web.markets import known_exchange
+
+router = APIRouter()
+
+
+class Market(msgspec.Struct, frozen=True):
+    exchange: str
+    base_id: str
+    quote_id: str
+    symbol: str
+    is_trading: bool
+
+
+class MarketDetails(Market, frozen=True):
+    """`last_time` is the newest stored minute in UTC milliseconds; null for a market without candles."""
+
+    tick_size: float | None
+    last_time: int | None
+
+
+@router.get("/api/symbol-exchange", responses=described(list[Market]), response_class=Response)
+async def symbol_exchange(
+    request: Request,
+    exchange: str | None = None,
+    details: Annotated[bool, Query(description="add tick_size and last_time")] = False,
+) -> Response:
+    """Every trading market, by exchange and name; `symbol` is the exchange's own spelling."""
+    deps: Deps = request.app.state.deps
+    wanted = None if exchange is None else known_exchange(deps, exchange)
+    stored = sorted((await deps.symbols.load(wanted, trading_only=True)).values(), key=lambda s: s.instrument.key)
+    if not details:
+        return json_response([Market(*_columns(market)) for market in stored])
+    last = await deps.candles.last_minute([market.id for market in stored])
+    return json_response(
+        [MarketDetails(*_columns(market), market.instrument.tick_size, last.get(market.id)) for market in stored]
+    )
+
+
+def _columns(stored: Stored) -> tuple[str, str, str, str, bool]:
+    market = stored.instrument
+    return market.exchange, market.base, market.quote, market.native, market.is_trading

@@ -1,0 +1,100 @@
+"""What the web asks of the rest of the program, and nothing more: one bundle that wiring or a test makes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.messages import CandleMessage
+from common.clock import Clock
+from common.interval import Interval
+from common.market import Bar, Instrument
+
+
+class Stored(Protocol):
+    """A market and its number in the database."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def instrument(self) -> Instrument: ...
+
+
+class Symbols(Protocol):
+    async def find(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> Stored | None: ...
+    async def load(self, exchange: str | None = None, trading_only: bool = False) -> Mapping[str, Stored]: ...
+
+
+class Candles(Protocol):
+    async def read(
+        self,
+        symbol_id: int,
+        interval: Interval,
+        start_ms: int | None,
+        end_ms: int,
+        limit: int,
+        newest: bool = True,
+    ) -> list[Bar]:
+        """The newest `limit` bars whose bucket starts in [start, end), ascending."""
+
+    async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]: ...
+
+
+class Feed(Protocol):
+    """The live candles of every exchange, each with its place in the stream."""
+
+    async def read(
+        self, cursors: Mapping[str, str], block_ms: int | None = None
+    ) -> Sequence[tuple[str, str, CandleMessage]]: ...
+    async def tail_id(self, exchange: str) -> str: ...
+    async def latest(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> Any | None: ...
+
+
+#: Rows as the database names their columns.
+Rows = list[dict[str, Any]]
+
+
+class Analytics(Protocol):
+    async def geodr(self, upper: float | None, lower: float | None, limit: int) -> Rows: ...
+    async def wr(self, upper: float | None, lower: float | None, limit: int) -> Rows: ...
+    async def top20qvlm(self) -> Rows: ...
+    async def test_row(self) -> Rows: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchProgress:
+    """How far one fetch job is. Minutes are summed over its symbols."""
+
+    id: int
+    exchange: str
+    state: str
+    minutes_total: int
+    minutes_left: int
+    rows_written: int
+    requests: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """`exchanges` are all that the program knows, `streaming` those that should be live now.
+
+    `heartbeat` reads what an exchange's stream last said of itself, `jobs` the fetches under way;
+    `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
+    """
+
+    clock: Clock
+    exchanges: tuple[str, ...]
+    streaming: tuple[str, ...]
+    symbols: Symbols
+    candles: Candles
+    analytics: Analytics
+    feed: Feed
+    heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]
+    jobs: Callable[[], Awaitable[list[FetchProgress]]]
+    database_answers: Callable[[], Awaitable[None]]
+    redis_answers: Callable[[], Awaitable[None]]
+
+
+#: Opens what the web needs for as long as it serves.
+OpenDeps = Callable[[], AbstractAsyncContextManager[Deps]]

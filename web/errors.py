@@ -1,0 +1,64 @@
+"""What a refused request is told: one sentence, the field it is about, and what is allowed there.
+
+422  the value cannot be (an unknown interval, a negative limit, an end before its start)
+404  the value could be, but there is no such thing here (a market, an exchange)
+503  a server behind this one does not answer now
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+
+from common.errors import BadInput, Retryable
+
+#: pydantic's word for the fault -> what we say, and what is allowed.
+_SENTENCES = {
+    "missing": ("{field} is required.", "a value"),
+    "int_parsing": ("{field} must be a whole number, not {given!r}.", "a whole number"),
+    "int_from_float": ("{field} must be a whole number, not {given!r}.", "a whole number"),
+    "int_parsing_size": ("{field} is too large a number.", "a whole number of at most 64 bits"),
+    "float_parsing": ("{field} must be a number, not {given!r}.", "a number"),
+    "finite_number": ("{field} must be a number, not {given!r}.", "a number"),
+    "bool_parsing": ("{field} must be true or false, not {given!r}.", "true, false"),
+}
+
+
+class NotFound(BadInput):
+    """A well-formed name of something that is not here."""
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+def refusal(status: int, detail: str, field: str, allowed: str) -> Response:
+    return json_response({"detail": detail, "field": field, "allowed": allowed}, status)
+
+
+def install(app: FastAPI) -> None:
+    """Make every refusal of `app` look alike."""
+    app.add_exception_handler(BadInput, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_parameter)
+    app.add_exception_handler(Retryable, _ask_again)
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BadInput)
+    status = 404 if isinstance(error, NotFound) else 422
+    return refusal(status, error.sentence, error.field, error.allowed)
+
+
+async def _refuse_parameter(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first: Mapping[str, Any] = error.errors()[0]
+    field = str(first["loc"][-1])
+    sentence, allowed = _SENTENCES.get(first["type"], ("{field}: " + first["msg"] + ".", ""))
+    return refusal(422, sentence.format(field=field, given=first.get("input")), field, allowed)
+
+
+async def _ask_again(request: Request, error: Exception) -> Response:
+    return refusal(503, str(error), "", "")

@@ -1,0 +1,118 @@
+"""One market at one interval: its running bar, the one before it, and who wants to know."""
+
+from app.messages import CandleMessage
+from common.market import Bar
+from web.deps import Stored
+from web.live.bucket import Bucket
+from web.live.client import Client
+from web.live.frames import Shape, State, Topic, frame
+
+
+class Board:
+    """Silent until `ready`, so that nobody is told a bar of which a part is not known yet.
+
+    Clients without tags are told of no bar older than the newest they saw, since their messages say no more than
+    a time; clients with tags are told of everything.
+    """
+
+    def __init__(self, topic: Topic, market: Stored) -> None:
+        self.topic = topic
+        self.market = market
+        self.ready = False
+        self.loaded_ms = 0
+        self.current: Bucket | None = None
+        self.previous: Bucket | None = None
+        #: The newest stored bar, when neither bucket has any trade.
+        self.older: Bar | None = None
+        #: Starts of buckets before `previous` that a correction touched.
+        self.stale: set[int] = set()
+        self._seq: str | None = None
+        self._newest_ms = 0
+        self._clients: dict[Client, Shape] = {}
+
+    def add(self, client: Client, shape: Shape) -> None:
+        self._clients[client] = shape
+
+    def remove(self, client: Client) -> bool:
+        """Whether anybody is left."""
+        self._clients.pop(client, None)
+        return bool(self._clients)
+
+    def hear(self, message: CandleMessage, seq: str) -> bool:
+        """Take a live minute; False when what is stored must be read again to know the bar."""
+        self._seq = seq
+        minute = Bar(message.time, message.open, message.high, message.low, message.close, message.volume)
+        bucket = self.bucket(self.topic.interval.floor(message.time))
+        if bucket is None:
+            return self._hear_of_old(minute, corrected=message.corrected)
+        return bucket.hear(minute, told_ms=message.received, closed=message.closed)
+
+    def bucket(self, start_ms: int) -> Bucket | None:
+        """The bucket that starts there, made when it is newer than all; None when it is older than the two kept."""
+        if self.current is None or start_ms > self.current.start_ms:
+            if self.previous:
+                self._tell(self.previous, now_ms=start_ms)
+            self.previous, self.current = self.current, Bucket(self.topic.interval, start_ms)
+        elif self.previous is None and start_ms < self.current.start_ms:
+            self.previous = Bucket(self.topic.interval, start_ms)
+        return next((b for b in (self.current, self.previous) if b and b.start_ms == start_ms), None)
+
+    def tell(self, now_ms: int) -> None:
+        """Send what changed since the last time, the older bar first."""
+        for bucket in (self.previous, self.current):
+            if bucket:
+                self._tell(bucket, now_ms)
+
+    def show(self, client: Client, now_ms: int) -> None:
+        """Send `client` the bars as they are now, whether they changed or not."""
+        self.tell(now_ms)
+        if self.older and self._newest_ms <= self.older.open_ms:
+            self._newest_ms = self.older.open_ms
+            self._offer(client, State(self.older, True, False, self._seq))
+        for bucket in (self.previous, self.current):
+            if bucket and bucket.sent:
+                self._offer(client, self._state(bucket, bucket.sent, corrected=False))
+
+    def correct(self, bar: Bar) -> None:
+        """Tell of a change to a bar that was over long ago."""
+        self._send(State(bar, True, True, self._seq, latest=bar.open_ms >= self._newest_ms))
+
+    def _hear_of_old(self, minute: Bar, *, corrected: bool) -> bool:
+        if not corrected:
+            return True
+        if self.topic.interval.ms == 60_000:
+            self.correct(minute)
+        else:
+            self.stale.add(self.topic.interval.floor(minute.open_ms))
+        return True
+
+    def _tell(self, bucket: Bucket, now_ms: int) -> None:
+        bar = bucket.bar() if self.ready else None
+        closed = bucket.closed or bucket.is_over(now_ms)
+        if bar is None or (bar == bucket.sent and closed == bucket.closed):
+            return
+        corrected = bucket.closed and bar != bucket.sent
+        bucket.sent, bucket.closed = bar, closed
+        self._newest_ms = max(self._newest_ms, bar.open_ms)
+        self._send(self._state(bucket, bar, corrected=corrected))
+
+    def _state(self, bucket: Bucket, bar: Bar, *, corrected: bool) -> State:
+        return State(bar, bucket.closed, corrected, self._seq, latest=bar.open_ms >= self._newest_ms)
+
+    def _send(self, state: State) -> None:
+        """Each shape of the frame is made once, however many want it."""
+        frames: dict[Shape, str] = {}
+        for client, shape in self._clients.items():
+            if not (shape.tags or state.latest):
+                continue
+            if shape not in frames:
+                frames[shape] = self._frame(state, shape)
+            client.offer((self.topic, state.bar.open_ms), frames[shape])
+
+    def _offer(self, client: Client, state: State) -> None:
+        shape = self._clients.get(client)
+        if shape and (shape.tags or state.latest):
+            client.offer((self.topic, state.bar.open_ms), self._frame(state, shape))
+
+    def _frame(self, state: State, shape: Shape) -> str:
+        return frame(state, self.market.instrument, self.topic.interval, shape)

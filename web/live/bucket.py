@@ -1,0 +1,75 @@
+"""The minutes of one bucket, and the one bar that they make."""
+
+import math
+from collections.abc import Iterable
+
+from common.interval import Interval
+from common.market import Bar
+from common.span import MINUTE_MS
+
+#: A minute that has no closing message is over this long after its end.
+CLOSE_AFTER_MS = 30_000
+
+
+def combine(bars: Iterable[Bar], open_ms: int) -> Bar | None:
+    """One bar of `bars`, which are ascending in time; None of none. The volume is summed without rounding."""
+    parts = list(bars)
+    if not parts:
+        return None
+    high = max(bar.high for bar in parts)
+    low = min(bar.low for bar in parts)
+    volume = math.fsum(bar.volume for bar in parts)
+    return Bar(open_ms, parts[0].open, high, low, parts[-1].close, volume)
+
+
+class Bucket:
+    """A stored part that ends at `cut_ms`, and after it every known minute by itself.
+
+    `told` holds for each minute heard live when that was; `sent` is what was last told to clients.
+    """
+
+    def __init__(self, interval: Interval, start_ms: int) -> None:
+        self.start_ms = start_ms
+        self.end_ms = interval.after(start_ms)
+        self.cut_ms = start_ms
+        self._stored: Bar | None = None
+        self._minutes: dict[int, Bar] = {}
+        self._told: dict[int, int] = {}
+        self._closed: set[int] = set()
+        self.sent: Bar | None = None
+        self.closed = False
+
+    def hear(self, minute: Bar, *, told_ms: int, closed: bool) -> bool:
+        """Take a live minute; False when it lies in the stored part, which must then be read again."""
+        if minute.open_ms < self.cut_ms:
+            return False
+        if closed or minute.open_ms not in self._closed:
+            self._minutes[minute.open_ms] = minute
+            self._told[minute.open_ms] = told_ms
+            if closed:
+                self._closed.add(minute.open_ms)
+        return True
+
+    def take(self, stored: Bar | None, cut_ms: int, minutes: Iterable[Bar], heard_after_ms: int) -> None:
+        """Replace what is known by what the database holds, except minutes heard after `heard_after_ms`.
+
+        Minutes that the database does not have yet stay, too: their way there may be longer than ours.
+        """
+        self._stored, self.cut_ms = stored, cut_ms
+        for bar in minutes:
+            if self._told.get(bar.open_ms, 0) <= heard_after_ms:
+                self._minutes[bar.open_ms] = bar
+        self._minutes = {open_ms: bar for open_ms, bar in self._minutes.items() if open_ms >= cut_ms}
+        self._told = {open_ms: told_ms for open_ms, told_ms in self._told.items() if open_ms >= cut_ms}
+
+    def bar(self) -> Bar | None:
+        """The bucket's bar as of now; None while nothing was traded in it."""
+        minutes = [self._minutes[open_ms] for open_ms in sorted(self._minutes)]
+        return combine([self._stored, *minutes] if self._stored else minutes, self.start_ms)
+
+    def has(self, ms: int) -> bool:
+        return self.start_ms <= ms < self.end_ms
+
+    def is_over(self, now_ms: int) -> bool:
+        """Whether nothing but a correction can change it any more."""
+        return self.end_ms - MINUTE_MS in self._closed or now_ms >= self.end_ms + CLOSE_AFTER_MS

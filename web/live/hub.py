@@ -1,0 +1,188 @@
+"""Reads each wanted exchange's live stream once and hands every candle to the boards of its market."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from app.messages import CandleMessage
+from common.errors import CandlehouseError
+from common.interval import Interval
+from web.deps import Deps, Stored
+from web.live.board import Board
+from web.live.client import Client
+from web.live.frames import Shape, Topic
+from web.live.load import load
+from web.live.recent import Recent, back, before
+
+log = structlog.get_logger(__name__)
+
+#: How much of the stream is read back when an exchange gets its first listener: what may not be stored yet.
+BACKLOG_MS = 120_000
+#: A quiet stream is looked at this often for bars that end without another trade.
+BLOCK_MS = 1000
+#: What the database holds is looked at again after this long, since history changes without a live message.
+RELOAD_MS = 60_000
+#: After a correction the database needs this long to have it.
+CORRECTION_MS = 5_000
+LONGEST_WAIT_S = 10.0
+
+
+class Hub:
+    """Lives in `tasks`. Boards exist while somebody wants them, streams are read while they have a board."""
+
+    def __init__(self, deps: Deps, tasks: asyncio.TaskGroup) -> None:
+        self._deps = deps
+        self._tasks = tasks
+        self._boards: dict[Topic, Board] = {}
+        self._of_market: dict[str, list[Board]] = {}
+        self._recent: dict[str, Recent] = {}
+        self._due: dict[Board, int] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def subscribe(self, client: Client, market: Stored, interval: Interval, shape: Shape) -> None:
+        """From now on `client` is told of every change; first of the bar as it is."""
+        topic = Topic(market.instrument.key, interval)
+        board = self._boards.get(topic) or self._make(topic, market)
+        client.forget(_of(topic))
+        board.add(client, shape)
+        if not board.ready:
+            await self._catch_up(board)
+        if not board.ready:
+            await self._load(board)
+        if board.ready:
+            board.show(client, self._deps.clock.now_ms())
+
+    def unsubscribe(self, client: Client, topic: Topic) -> None:
+        board = self._boards.get(topic)
+        if board and not board.remove(client):
+            del self._boards[topic]
+            self._of_market[topic.key].remove(board)
+            self._due.pop(board, None)
+        client.forget(_of(topic))
+
+    async def look_after(self) -> None:
+        """Every second: tell of bars that ended by themselves, and read again what may have changed in the database."""
+        while True:
+            await asyncio.sleep(BLOCK_MS / 1000)
+            for board in list(self._boards.values()):
+                now_ms = self._deps.clock.now_ms()
+                board.tell(now_ms)
+                if self._due.get(board, board.loaded_ms + RELOAD_MS) <= now_ms:
+                    self._due.pop(board, None)
+                    await self._load(board)
+                    board.tell(now_ms)
+
+    def start(self) -> None:
+        self._running.add(self._tasks.create_task(self.look_after(), name="look after the boards"))
+
+    def stop(self) -> None:
+        for task in self._running:
+            task.cancel()
+
+    def _make(self, topic: Topic, market: Stored) -> Board:
+        board = self._boards[topic] = Board(topic, market)
+        self._of_market.setdefault(topic.key, []).append(board)
+        return board
+
+    async def _catch_up(self, board: Board) -> None:
+        """Let the board hear what its stream told in the last two minutes; a minute's bar needs no more than that."""
+        exchange = board.market.instrument.exchange
+        recent = self._recent.get(exchange)
+        if recent is None:
+            recent = self._recent[exchange] = Recent()
+            task = self._tasks.create_task(self._follow(exchange, recent), name=f"follow {exchange}")
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        with suppress(TimeoutError):  # the database alone must do, then
+            async with asyncio.timeout(LONGEST_WAIT_S):
+                await recent.caught_up.wait()
+        for message, seq in recent.of(board.topic.key):
+            board.hear(message, seq)
+        board.ready = board.topic.interval is Interval.M1 and board.current is not None
+
+    async def _load(self, board: Board) -> None:
+        now_ms = self._deps.clock.now_ms()
+        try:
+            await load(board, self._deps.candles, now_ms)
+            await self._correct(board)
+        except CandlehouseError as error:
+            board.loaded_ms = now_ms
+            log.warning("A bar could not be read", topic=board.topic, reason=str(error))
+
+    async def _correct(self, board: Board) -> None:
+        interval = board.topic.interval
+        while board.stale:
+            start_ms = board.stale.pop()
+            for bar in await self._deps.candles.read(
+                board.market.id, interval, start_ms, interval.after(start_ms), 1
+            ):
+                board.correct(bar)
+
+    async def _follow(self, exchange: str, recent: Recent) -> None:
+        """Read the exchange's stream, from two minutes ago, until nobody wants it any more."""
+        cursor, tail, failures = "", "", 0
+        while self._is_wanted(exchange):
+            try:
+                if not cursor:
+                    tail = await self._deps.feed.tail_id(exchange)
+                    cursor = back(tail, BACKLOG_MS)
+                entries = await self._deps.feed.read({exchange: cursor}, block_ms=BLOCK_MS)
+            except CandlehouseError as error:
+                cursor, failures = "", failures + 1
+                recent.caught_up.set()
+                await self._wait(exchange, failures, error)
+                continue
+            if failures:
+                failures = 0
+                self._resume(exchange)
+            cursor = self._hear(recent, entries) or cursor
+            if not entries or not before(cursor, tail):
+                recent.caught_up.set()
+        del self._recent[exchange]
+
+    def _is_wanted(self, exchange: str) -> bool:
+        return any(board.market.instrument.exchange == exchange for board in self._boards.values())
+
+    async def _wait(self, exchange: str, failures: int, error: Exception) -> None:
+        if failures == 1:
+            log.warning("The live stream cannot be read", exchange=exchange, reason=str(error))
+        await asyncio.sleep(random.uniform(0.1, min(LONGEST_WAIT_S, 2.0**failures)))
+
+    def _resume(self, exchange: str) -> None:
+        """After an outage a part of the stream may be gone: read everything again from the database."""
+        log.info("The live stream is read again", exchange=exchange)
+        self._due |= {board: 0 for board in self._boards.values() if board.market.instrument.exchange == exchange}
+
+    def _hear(self, recent: Recent, entries: Sequence[tuple[str, str, CandleMessage]]) -> str:
+        """Tell what these entries change, each bar once. Returns the last entry's place."""
+        touched: dict[Board, None] = {}
+        place = ""
+        now_ms = self._deps.clock.now_ms()
+        for _, place, message in entries:
+            recent.hear(message, place)
+            for board in self._of_market.get(message.key, ()):
+                if not board.hear(message, place) or board.stale:
+                    self._due[board] = now_ms + CORRECTION_MS
+                touched[board] = None
+        for board in touched:
+            board.tell(now_ms)
+        return place
+
+
+def _of(topic: Topic) -> Callable[[Hashable], bool]:
+    return lambda key: isinstance(key, tuple) and key[0] == topic
+
+
+@asynccontextmanager
+async def open_hub(deps: Deps) -> AsyncIterator[Hub]:
+    """A hub that reads until the block ends."""
+    async with asyncio.TaskGroup() as tasks:
+        hub = Hub(deps, tasks)
+        hub.start()
+        try:
+            yield hub
+        finally:
+            hub.stop()

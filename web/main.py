@@ -1,0 +1,83 @@
+"""The web application: `uvicorn web.main:app`. Importing this connects to nothing and reads no environment."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.errors import BadInput
+from web import errors, pages
+from web.api import analytics, bars, health, selftest, symbols
+from web.deps import OpenDeps
+from web.live import endpoint
+from web.live.hub import open_hub
+from web.vendor import vendor_router
+from web.wired import open_wired
+
+log = structlog.get_logger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(open_deps: OpenDeps) -> FastAPI:
+    """An application that opens what it needs when it starts to serve, and closes it at the end."""
+    app = FastAPI(
+        title="Candlehouse",
+        description="Candles of every timeframe by REST; live by WebSocket at /api/ohlcvs.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda app: _serving(app, open_deps),
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    for module in (bars, symbols, analytics, selftest, health, endpoint, pages):
+        app.include_router(module.router)
+    app.include_router(vendor_router())
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_middleware(AskAgain)
+    errors.install(app)
+    return app
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, open_deps: OpenDeps) -> AsyncIterator[None]:
+    """What cannot be opened, and what breaks unexpectedly, ends the process, for a supervisor to start it again."""
+    serving = False
+    try:
+        async with open_deps() as deps, open_hub(deps) as hub:
+            app.state.deps, app.state.hub = deps, hub
+            serving = True
+            yield
+            return
+    except* BadInput as refused:
+        log.error(str(refused.exceptions[0]))
+    except* Exception:
+        log.exception("The web stops")
+    signal.raise_signal(signal.SIGTERM)
+    if not serving:
+        yield
+
+
+class AskAgain:
+    """Browsers keep our static files but ask each time whether they are still the newest."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Cache-Control"] = "no-cache"
+            await send(message)
+
+        static = scope["type"] == "http" and scope["path"].startswith("/static/")
+        await self._app(scope, receive, send_marked if static else send)
+
+
+app = create_app(open_wired)

@@ -1,0 +1,39 @@
+"""The pages that people look at. What is on them comes from the REST routes and the WebSocket."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.templating import Jinja2Templates
+
+from web import vendor
+
+router = APIRouter(include_in_schema=False)
+templates = Jinja2Templates(Path(__file__).parent / "templates")
+
+#: Scripts and data come from here alone. Both chart libraries set inline styles.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+
+@router.get("/")
+async def home() -> RedirectResponse:
+    return RedirectResponse("/view/wschart")
+
+
+@router.get("/view/wschart")
+async def chart(request: Request) -> HTMLResponse:
+    return _page(request, "wschart.html")
+
+
+@router.get("/view/analytics/general")
+async def analytics(request: Request) -> HTMLResponse:
+    return _page(request, "analytics.html")
+
+
+def _page(request: Request, template: str) -> HTMLResponse:
+    return templates.TemplateResponse(request, template, {"missing": vendor.missing()}, headers=HEADERS)

@@ -1,0 +1,107 @@
+"""The web's real dependencies, made of what the settings mean."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app import wiring
+from app.settings import known_variables, load_settings
+from app.stores import analytics
+from app.stores.database import Database
+from app.stores.live_feed import LiveFeed
+from app.stores.plan import PlanStore
+from common.errors import Retryable
+from web.deps import Deps, FetchProgress, Rows
+
+#: Connections to PostgreSQL of one web process.
+POOL_SIZE = 10
+
+
+class AnalyticsViews:
+    """The analytics views of one database."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def geodr(self, upper: float | None, lower: float | None, limit: int) -> Rows:
+        return await analytics.geodr(self._db, upper, lower, limit)
+
+    async def wr(self, upper: float | None, lower: float | None, limit: int) -> Rows:
+        return await analytics.wr(self._db, upper, lower, limit)
+
+    async def top20qvlm(self) -> Rows:
+        return await analytics.top20qvlm(self._db)
+
+    async def test_row(self) -> Rows:
+        return await analytics.test_row(self._db)
+
+
+@asynccontextmanager
+async def open_wired() -> AsyncIterator[Deps]:
+    """Read the settings and open their servers, none of which is connected before its first use."""
+    settings = load_settings()
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE))
+        redis = await stack.enter_async_context(wiring.open_redis(settings))
+        yield Deps(
+            clock=wiring.clock(settings),
+            exchanges=_exchanges(),
+            streaming=settings.streaming,
+            symbols=stores.symbols,
+            candles=stores.candles,
+            analytics=AnalyticsViews(stores.db),
+            feed=LiveFeed(redis),
+            heartbeat=_heartbeat(redis),
+            jobs=_jobs(stores.plan),
+            database_answers=_database_answers(stores.db),
+            redis_answers=_redis_answers(redis),
+        )
+
+
+def _exchanges() -> tuple[str, ...]:
+    """Every exchange that has settings of its own is one that the program knows."""
+    suffix = "_REST_URL"
+    return tuple(name.removesuffix(suffix).lower() for name in known_variables() if name.endswith(suffix))
+
+
+def _heartbeat(redis: "Redis") -> Callable[[str], Awaitable[Mapping[str, str]]]:
+    async def read(exchange: str) -> Mapping[str, str]:
+        try:
+            told = await redis.hgetall(f"candlehouse:stream:{exchange}")
+        except (RedisError, OSError) as error:
+            raise Retryable(f"Redis cannot be reached: {error}") from error
+        return {name.decode(): value.decode() for name, value in told.items()}
+
+    return read
+
+
+def _jobs(plan: PlanStore) -> Callable[[], Awaitable[list[FetchProgress]]]:
+    async def read() -> list[FetchProgress]:
+        found = []
+        for job in await plan.unfinished():
+            seen = await plan.progress(job.id)
+            counts = (seen.minutes_total, seen.minutes_left, seen.rows_written, seen.requests, seen.errors)
+            found.append(FetchProgress(job.id, job.exchange, seen.state, *counts))
+        return found
+
+    return read
+
+
+def _database_answers(db: Database) -> Callable[[], Awaitable[None]]:
+    async def ask() -> None:
+        async with db.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    return ask
+
+
+def _redis_answers(redis: "Redis") -> Callable[[], Awaitable[None]]:
+    async def ask() -> None:
+        try:
+            await redis.ping()
+        except (RedisError, OSError) as error:
+            raise Retryable(f"Redis cannot be reached: {error}") from error
+
+    return ask
