@@ -1,8 +1,8 @@
 """A market played from a folder of recorded candles, at their true times.
 
 Read are Bitfinex `rest_hist_raw_1m_*`, Binance `ohlcv_ccxt_1m_*` and `klines_rest12_*`, and Bittrex
-`ohlcv_v3_ccxt_1m_*`. Those whose recorder repeated rows (`…_dirty`, `…_pagedup`) are served with each minute once. What was not recorded
-(the quote volume and the trade count, outside klines_rest12) is served as 0.
+`ohlcv_v3_ccxt_1m_*`. Those whose recorder repeated rows (`…_dirty`, `…_pagedup`) are served with each minute once.
+What was not recorded (quote volume and trade count, outside klines_rest12) is served as 0.
 """
 
 import csv
