@@ -33,7 +33,6 @@ class Candles(Protocol):
         start_ms: int | None,
         end_ms: int,
         limit: int,
-        newest: bool = True,
     ) -> list[Bar]:
         """The newest `limit` bars whose bucket starts in [start, end), ascending."""
 

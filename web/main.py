@@ -47,7 +47,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
 
 @asynccontextmanager
 async def _serving(app: FastAPI, open_deps: OpenDeps) -> AsyncIterator[None]:
-    """What cannot be opened, and what breaks unexpectedly, ends the process, for a supervisor to start it again."""
+    """What cannot be opened and what breaks unexpectedly end the process, for a supervisor to start it again."""
     serving = False
     try:
         async with open_deps() as deps, open_hub(deps) as hub:

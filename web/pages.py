@@ -13,8 +13,9 @@ templates = Jinja2Templates(Path(__file__).parent / "templates")
 
 #: Scripts and data come from here alone. Both chart libraries set inline styles.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'; "
+    "base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
 }

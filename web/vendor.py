@@ -1,4 +1,4 @@
-"""The two chart libraries, served from the npm packages that `make up` installs; nothing else of them is exposed."""
+"""The two chart libraries, served from their npm packages; nothing else of those is exposed."""
 
 from pathlib import Path
 

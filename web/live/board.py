@@ -48,7 +48,7 @@ class Board:
         return bucket.hear(minute, told_ms=message.received, closed=message.closed)
 
     def bucket(self, start_ms: int) -> Bucket | None:
-        """The bucket that starts there, made when it is newer than all; None when it is older than the two kept."""
+        """The bucket that starts there, made when newer than all; None when older than the two that are kept."""
         if self.current is None or start_ms > self.current.start_ms:
             if self.previous:
                 self._tell(self.previous, now_ms=start_ms)

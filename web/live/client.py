@@ -10,7 +10,7 @@ MOST_REPLIES = 64
 
 
 class Client:
-    """`offer` never waits. Of each bar only the newest state is kept until the socket takes it, in order of time."""
+    """`offer` never waits. Of each bar only the newest state is kept until the socket takes it."""
 
     def __init__(self) -> None:
         self._frames: dict[Hashable, str] = {}

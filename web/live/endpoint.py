@@ -70,7 +70,7 @@ class Conversation:
             self._hub.unsubscribe(self.client, topic)
 
     async def _subscribe(self, asked: Asked) -> None:
-        market = await find_market(self._deps, asked.exchange, asked.base_id, asked.quote_id, asked.market_type)
+        market = await self._market(asked)
         topic = Topic(market.instrument.key, asked.interval)
         if len(self._topics) >= MOST_SUBSCRIPTIONS and topic not in self._topics:
             allowed = f"at most {MOST_SUBSCRIPTIONS} subscriptions on one connection"
@@ -93,12 +93,13 @@ class Conversation:
         if (topic := Topic(key, asked.interval)) in self._topics:
             return topic
         try:
-            market = await find_market(
-                self._deps, asked.exchange, asked.base_id, asked.quote_id, asked.market_type
-            )
+            market = await self._market(asked)
         except NotFound:
             return None
         return Topic(market.instrument.key, asked.interval)
+
+    async def _market(self, asked: Asked) -> Stored:
+        return await find_market(self._deps, asked.exchange, asked.base_id, asked.quote_id, asked.market_type)
 
     async def _refuse(self, said: Any, error: BadInput) -> None:
         log.debug("A client's message was refused", field=error.field, reason=error.sentence)

@@ -64,7 +64,7 @@ class Hub:
         client.forget(_of(topic))
 
     async def look_after(self) -> None:
-        """Every second: tell of bars that ended by themselves, and read again what may have changed in the database."""
+        """Every second: tell of bars that ended by themselves, read again what history may have changed."""
         while True:
             await asyncio.sleep(BLOCK_MS / 1000)
             for board in list(self._boards.values()):
@@ -88,7 +88,7 @@ class Hub:
         return board
 
     async def _catch_up(self, board: Board) -> None:
-        """Let the board hear what its stream told in the last two minutes; a minute's bar needs no more than that."""
+        """Let the board hear what its stream told in the last two minutes; a minute's bar needs no more."""
         exchange = board.market.instrument.exchange
         recent = self._recent.get(exchange)
         if recent is None:
@@ -116,9 +116,8 @@ class Hub:
         interval = board.topic.interval
         while board.stale:
             start_ms = board.stale.pop()
-            for bar in await self._deps.candles.read(
-                board.market.id, interval, start_ms, interval.after(start_ms), 1
-            ):
+            end_ms = interval.after(start_ms)
+            for bar in await self._deps.candles.read(board.market.id, interval, start_ms, end_ms, 1):
                 board.correct(bar)
 
     async def _follow(self, exchange: str, recent: Recent) -> None:

@@ -1,7 +1,5 @@
 """Reads into a board what the database holds of its two buckets."""
 
-from collections.abc import Sequence
-
 from common.interval import Interval
 from common.market import Bar
 from common.span import MINUTE_MS, floor_minute
@@ -11,6 +9,7 @@ from web.live.bucket import Bucket, combine
 
 #: The last minutes may be on their way to the database: at least this much of the past is kept minute by minute.
 UNSETTLED_MS = 30 * MINUTE_MS
+HOUR_MS = 60 * MINUTE_MS
 #: A live minute this young is newer than its row in the database.
 ON_ITS_WAY_MS = 10_000
 
@@ -27,9 +26,8 @@ async def load(board: Board, candles: Candles, now_ms: int) -> None:
         if bucket := board.bucket(start_ms):
             cut_ms = min(max(edge_ms, bucket.start_ms), bucket.end_ms)
             stored = await _stored(candles, symbol_id, interval, bucket, cut_ms)
-            bucket.take(
-                stored, cut_ms, [bar for bar in minutes if bucket.has(bar.open_ms)], now_ms - ON_ITS_WAY_MS
-            )
+            own = [bar for bar in minutes if bucket.has(bar.open_ms)]
+            bucket.take(stored, cut_ms, own, now_ms - ON_ITS_WAY_MS)
     if all(bucket is None or bucket.bar() is None for bucket in (board.previous, board.current)):
         newest = await candles.read(symbol_id, interval, None, previous_ms, 1)
         board.older = newest[0] if newest else None
@@ -45,13 +43,6 @@ async def _stored(candles: Candles, symbol_id: int, interval: Interval, bucket: 
     for width in (Interval.D1, Interval.H1):
         until_ms = width.floor(cut_ms)
         if until_ms > at_ms:
-            parts += await _read_all(candles, symbol_id, width, at_ms, until_ms)
+            parts += await candles.read(symbol_id, width, at_ms, until_ms, (until_ms - at_ms) // HOUR_MS)
             at_ms = until_ms
     return combine(parts, bucket.start_ms)
-
-
-async def _read_all(
-    candles: Candles, symbol_id: int, width: Interval, start_ms: int, end_ms: int
-) -> Sequence[Bar]:
-    assert width.ms
-    return await candles.read(symbol_id, width, start_ms, end_ms, (end_ms - start_ms) // width.ms)

@@ -1,7 +1,7 @@
 """What a WebSocket client may say, and what it is told in return.
 
 An old client is answered as the predecessor did: one sentence under `detail` or `message`, often nothing. A client
-that sent `"tags": true` once is told of everything: `subscribed`, `unsubscribed`, and `error` with field and allowed.
+that sent `"tags": true` once is told everything: `subscribed`, `unsubscribed`, and `error` with field and allowed.
 """
 
 from typing import Any, NamedTuple

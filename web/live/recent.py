@@ -10,7 +10,7 @@ KEPT_MINUTES = 4
 
 
 class Recent:
-    """The newest state of the newest minutes of each market. `caught_up` is set once the stream's end was reached."""
+    """The newest state of each market's newest minutes. `caught_up` is set once the stream's end was reached."""
 
     def __init__(self) -> None:
         self.caught_up = asyncio.Event()
