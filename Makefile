@@ -1,0 +1,53 @@
+# `make up` runs Candlehouse here, `make test` runs what CI runs; both install what they need into .venv and node_modules.
+VENV := .venv
+RUN := $(VENV)/bin
+DEMO ?= 0
+ARGS ?=
+
+.PHONY: help up test lint bench lock clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make up          start everything; Ctrl-C stops it"
+	@echo "make up DEMO=1   the same with simulated exchanges; needs no network once installed"
+	@echo "make test        all tests (ARGS='-k words' chooses some)"
+	@echo "make lint        style and types"
+	@echo "make bench       figures, one JSON line each"
+	@echo "make lock        choose package versions anew (needs uv)"
+	@echo "make clean       remove what make installed; your data in local_data stays"
+
+# `exec`: a SIGTERM to make reaches the program itself, and make waits until it has stopped everything.
+up: $(VENV)/.run node_modules/.installed
+	@exec $(RUN)/candlehouse up $(if $(filter-out 0 no false,$(DEMO)),--demo)
+
+test: $(VENV)/.dev node_modules/.installed
+	@exec $(RUN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+bench: $(VENV)/.dev node_modules/.installed
+	@exec $(RUN)/python -m pytest --capture=no --no-header $(wildcard tests/benchmarks/bench_*.py) $(ARGS)
+
+LOCK := uv pip compile pyproject.toml --group build --generate-hashes --universal --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
+lock:
+	$(LOCK) --extra embedded -o requirements.lock
+	$(LOCK) --all-extras -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.run: requirements.lock pyproject.toml scripts/environment.sh
+	@sh scripts/environment.sh python $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml scripts/environment.sh
+	@sh scripts/environment.sh python $(VENV) requirements-dev.lock
+	@touch $(VENV)/.run $@
+
+node_modules/.installed: package-lock.json package.json | $(VENV)/.run
+	@sh scripts/environment.sh browser $(VENV)
+	@touch $@
