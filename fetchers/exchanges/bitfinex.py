@@ -236,10 +236,8 @@ class BitfinexSession:
                 self._receive_info(event)
 
     def _receive_info(self, event: _Event) -> None:
-        if event.code == 20051:
-            raise Retryable("Bitfinex restarts its WebSocket server and asks to connect again")
-        if event.code == 20061:
-            raise Retryable("Bitfinex ended its maintenance and asks to subscribe again")
+        if event.code in (20051, 20061):
+            raise Retryable(f"Bitfinex asks to connect again ({event.code} {event.msg})")
         if event.code == 20060 or event.platform.get("status") == 0:
             raise Retryable("Bitfinex is under maintenance", retry_after_s=_MAINTENANCE_S)
         if event.code:

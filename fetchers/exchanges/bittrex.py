@@ -74,7 +74,7 @@ class _Frame(msgspec.Struct):
     """Pushes (M), the answer to an invocation (I with R or E), or the transport's keep-alive (nothing at all)."""
 
     M: list[_Push] = []
-    I: int | None = None  # noqa: E741 - sent as a number, answered as text
+    I: int = 0  # noqa: E741 - sent as a number, answered as text
     R: list[_Result] | None = None
     E: str = ""
 
@@ -88,14 +88,13 @@ class _Market(msgspec.Struct):
     baseCurrencySymbol: str
     quoteCurrencySymbol: str
     status: str
-    precision: Annotated[int, msgspec.Meta(ge=0, le=30)] | None = None
+    precision: Annotated[int, msgspec.Meta(ge=0, le=30)]
 
 
 _rows = msgspec.json.Decoder(list[_Row], strict=False)
 _delta = msgspec.json.Decoder(_Delta, strict=False)
 _frame = msgspec.json.Decoder(_Frame, strict=False)
-#: msgspec reads bytes out of base64.
-_packed = msgspec.json.Decoder(bytes)
+_packed = msgspec.json.Decoder(bytes)  # from base64
 _negotiation = msgspec.json.Decoder(_Negotiation)
 _markets = msgspec.json.Decoder(list[msgspec.Raw])
 _market = msgspec.json.Decoder(_Market)
@@ -103,7 +102,7 @@ _error = msgspec.json.Decoder(dict[str, object])
 
 
 def _candle(instrument: Instrument, row: _Row, source: Source) -> Candle:
-    values = (row.open, row.high, row.low, row.close, row.volume, row.quoteVolume)
+    values = row.open, row.high, row.low, row.close, row.volume, row.quoteVolume
     return answers.candle(instrument, row.open_ms, *values, source=source)
 
 
@@ -127,11 +126,9 @@ class Bittrex:
 
     def _instrument(self, market: _Market) -> Instrument:
         base, quote_ = market.baseCurrencySymbol, market.quoteCurrencySymbol
-        tick_size = None if market.precision is None else float(f"1e-{market.precision}")
-        is_trading = market.status == "ONLINE"
-        return Instrument(
-            self.name, base.upper(), quote_.upper(), market.symbol, base, quote_, "spot", tick_size, is_trading
-        )
+        names = base.upper(), quote_.upper(), market.symbol, base, quote_
+        tick_size = float(f"1e-{market.precision}")
+        return Instrument(self.name, *names, tick_size=tick_size, is_trading=market.status == "ONLINE")
 
     def page(self, instrument: Instrument, wanted: Span, now_ms: int) -> Page:
         """Whole UTC days, because `historical` serves nothing else; only the current one is `recent`."""
@@ -139,8 +136,8 @@ class Bittrex:
         day_ms = newest_ms - newest_ms % DAY_MS
         day = datetime.fromtimestamp(day_ms / 1000, UTC)
         part = "recent" if now_ms < day_ms + DAY_MS else f"historical/{day.year}/{day.month}/{day.day}"
-        path = f"/markets/{instrument.native}/candles/TRADE/MINUTE_1/{part}"
-        return Page(Request(path), Span(max(wanted.start_ms, day_ms), wanted.end_ms))
+        request = Request(f"/markets/{instrument.native}/candles/TRADE/MINUTE_1/{part}")
+        return Page(request, Span(max(wanted.start_ms, day_ms), wanted.end_ms))
 
     def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
         return answers.ascending(
@@ -186,8 +183,7 @@ class BittrexSession:
         return Request("/negotiate", _HUB)
 
     def url(self, ws_url: str, answer: bytes | None) -> str:
-        negotiation = answers.attempt(_negotiation, answer or b"")
-        if negotiation is None:
+        if (negotiation := answers.attempt(_negotiation, answer or b"")) is None:
             raise Retryable("Bittrex's answer to the negotiation holds no token")
         query = {"transport": "webSockets", "connectionToken": negotiation.ConnectionToken, **_HUB}
         return f"{ws_url.rstrip('/')}/connect?{urlencode(query, quote_via=quote, safe='')}"
@@ -197,15 +193,14 @@ class BittrexSession:
 
     def receive(self, frame: str | bytes) -> list[Candle]:
         message = answers.decode(_frame, frame, "bittrex frame")
-        if message.I is not None:
-            self._receive_answer(message)
+        self._receive_answer(message)
         pushes = [push for push in message.M if push.H.upper() == "C3" and push.M == "candle"]
         deltas = [answers.decode(_delta, _inflate(push), "bittrex candle") for push in pushes]
         candles = [self._receive_delta(delta) for delta in deltas if delta.candleType == "TRADE"]
-        return [one for one in candles if one is not None]
+        return list(filter(None, candles))
 
     def _receive_answer(self, message: _Frame) -> None:
-        asked = self._asked.get(message.I or 0, [])
+        asked = self._asked.get(message.I, ())
         if message.E:
             self._notices.append(f"Bittrex refused to subscribe {', '.join(asked)}: {message.E}")
         for channel, result in zip(asked, message.R or (), strict=False):
@@ -216,26 +211,23 @@ class BittrexSession:
         instrument = self._by_market.get(delta.marketSymbol)
         if instrument is None or delta.interval != "MINUTE_1":
             raise Malformed("bittrex candle of a series not subscribed", f"{delta.marketSymbol} {delta.interval}")
-        if delta.delta.open_ms % MINUTE_MS or delta.delta.open_ms < 0:
-            raise Malformed("bittrex candle that starts on no minute", str(delta.delta.startsAt))
-        return _candle(instrument, delta.delta, Source.RUNNING) if self._is_next(delta) else None
+        if (row := delta.delta).open_ms % MINUTE_MS or row.open_ms < 0:
+            raise Malformed("bittrex candle that starts on no minute", str(row.startsAt))
+        return _candle(instrument, row, Source.RUNNING) if self._is_next(delta) else None
 
     def _is_next(self, delta: _Delta) -> bool:
-        """Whether the message belongs to the series. A jump is believed when its successor confirms it.
-
-        Strays of another series bear numbers far away (10774 between 876 and 877), and real jumps happen too.
+        """Whether the message continues its series. A jump is believed once its successor confirms it, because
+        strays of another series bear numbers far away (10774 between 876 and 877), and real jumps happen too.
         """
         market, number = delta.marketSymbol, delta.sequence
-        if number == self._last.setdefault(market, number - 1) + 1:
-            self._last[market] = number
-            return True
-        if number == self._jumped.get(market, number) + 1:
-            self._notices.append(f"Bittrex skipped from {self._last[market]} to {number - 1} in {market}")
-            self._last[market] = number
-            return True
-        if number != self._last[market]:
+        last, jumped = self._last.get(market, number - 1), self._jumped.get(market)
+        if number == last or number - 1 not in (last, jumped):
             self._jumped[market] = number
-        return False
+            return False
+        if number - 1 != last:
+            self._notices.append(f"Bittrex skipped from {last} to {jumped} in {market}")
+        self._last[market] = number
+        return True
 
     def notices(self) -> list[str]:
         return self._notices.take()
