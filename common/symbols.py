@@ -1,7 +1,7 @@
 """How people write markets: one of them (`BTC/USDT`, `tBTCUST`), or a selection (`binance:*:USDT, !*:LUNA:*`)."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -10,19 +10,20 @@ from typing import NamedTuple
 from common.errors import BadInput
 from common.market import Instrument
 
-_FORMS = "*, exchange:*, exchange:BASE:QUOTE, BASE/QUOTE, with * inside any name and ! before what is left out"
+_ALLOWED = "*, exchange:*, exchange:BASE:QUOTE, BASE/QUOTE, with * inside any name and ! before what is left out"
 
 
 def parse_symbol(text: str, instruments: Iterable[Instrument]) -> Instrument:
-    """The market of `instruments` that a person calls `text`, in any case and with any of the separators / - : _.
+    """The market of `instruments` that a person calls `text`, in any case, with any of / - : _ or none between.
 
     The normalised name wins over the exchange's own spelling, and a market that trades over one that does not.
     Raises BadInput with up to five names that look like it.
     """
+    ranked = [_spellings(one) for one in sorted(instruments, key=lambda one: not one.is_trading)]
     by_spelling: dict[str, Instrument] = {}
-    for rank in range(_RANKS):
-        for instrument in sorted(instruments := list(instruments), key=lambda one: not one.is_trading):
-            by_spelling.setdefault(_spellings(instrument)[rank], instrument)
+    for spellings in zip(*ranked, strict=True):
+        for spelling, instrument in spellings:
+            by_spelling.setdefault(spelling, instrument)
     if (found := by_spelling.get(_plain(text))) is not None:
         return found
     close = get_close_matches(_plain(text), by_spelling, n=20, cutoff=0.6)
@@ -31,14 +32,18 @@ def parse_symbol(text: str, instruments: Iterable[Instrument]) -> Instrument:
     raise BadInput("symbol", sentence, allowed)
 
 
-_RANKS = 6
-
-
-def _spellings(one: Instrument) -> tuple[str, ...]:
-    """What the market is called, the surest name first; `t` marks a trading pair on Bitfinex."""
-    native = f"{one.native_base}/{one.native_quote}"
-    names = (one.symbol, native, one.native, one.base + one.quote, f"t{one.native}", one.key)
-    return tuple(map(_plain, names))
+def _spellings(one: Instrument) -> list[tuple[str, Instrument]]:
+    """What the market is called, the surest name first; Bitfinex writes `t` before a pair that trades."""
+    names = (
+        one.symbol,
+        f"{one.native_base}/{one.native_quote}",
+        one.native,
+        one.base + one.quote,
+        one.native_base + one.native_quote,
+        f"t{one.native}",
+        one.key,
+    )
+    return [(_plain(name), one) for name in names]
 
 
 def _plain(text: str) -> str:
@@ -78,32 +83,31 @@ def _selects(pattern: _Pattern, one: Instrument) -> bool:
     return any(fnmatchcase(base, pattern.base) and fnmatchcase(quote, pattern.quote) for base, quote in spellings)
 
 
+_WHERE = r"(?P<exchange>[^:/!]+):(?:(?P<market_type>[^:/!]+):)?"
+_FORMS = (
+    re.compile(r"(?:(?P<exchange>[^:/!]+):)?\*"),
+    re.compile(rf"(?:{_WHERE})?(?P<base>[^:/!]+)/(?P<quote>[^:/!]+)"),
+    re.compile(rf"{_WHERE}(?P<base>[^:/!]+):(?P<quote>[^:/!]+)"),
+)
+
+
 @lru_cache(maxsize=32)
 def _parse(text: str) -> tuple[_Pattern, ...]:
-    patterns = tuple(_patterns(text))
+    patterns = tuple(_pattern(item) for item in re.sub(r"\s+", "", text).split(",") if item)
     if not patterns:
-        raise BadInput("SYMBOLS", f"SYMBOLS selects nothing; use {_FORMS}.", _FORMS)
+        raise BadInput("SYMBOLS", f"SYMBOLS selects nothing; use {_ALLOWED}.", _ALLOWED)
     return patterns
 
 
-def _patterns(text: str) -> Iterator[_Pattern]:
-    for item in filter(None, map(str.strip, text.split(","))):
-        where, _, pair = item.removeprefix("!").strip().rpartition(":") if "/" in item else ("", "", "")
-        fields = [*filter(None, where.split(":")), *pair.split("/")] if pair else item.removeprefix("!").split(":")
-        match [field.strip() for field in fields]:
-            case ["*"]:
-                names = ("*", "spot", "*", "*")
-            case [exchange, "*"] if not pair:
-                names = (exchange, "spot", "*", "*")
-            case [base, quote] if pair:
-                names = ("*", "spot", base, quote)
-            case [exchange, base, quote]:
-                names = (exchange, "spot", base, quote)
-            case [exchange, market_type, base, quote]:
-                names = (exchange, market_type, base, quote)
-            case _:
-                raise BadInput("SYMBOLS", f"SYMBOLS holds {item!r}, which is no pattern; use {_FORMS}.", _FORMS)
-        if not all(names):
-            raise BadInput("SYMBOLS", f"SYMBOLS holds {item!r} with an empty name; use {_FORMS}.", _FORMS)
-        exchange, market_type, base, quote = names
-        yield _Pattern(item.startswith("!"), exchange.lower(), market_type.lower(), base.upper(), quote.upper())
+def _pattern(item: str) -> _Pattern:
+    found = next(filter(None, (form.fullmatch(item.removeprefix("!")) for form in _FORMS)), None)
+    if found is None:
+        raise BadInput("SYMBOLS", f"SYMBOLS holds {item!r}, which is no pattern; use {_ALLOWED}.", _ALLOWED)
+    told = {name: value for name, value in found.groupdict().items() if value}
+    return _Pattern(
+        item.startswith("!"),
+        told.get("exchange", "*").lower(),
+        told.get("market_type", "spot").lower(),
+        told.get("base", "*").upper(),
+        told.get("quote", "*").upper(),
+    )

@@ -183,7 +183,7 @@ def page_body(name: str, values: list[str], open_ms: int = NOW_MS) -> bytes:
     open_, high, low, close, volume = values
     return {
         "bitfinex": f"[[{open_ms},{open_},{close},{high},{low},{volume}]]",
-        "binance": f'[[{open_ms},"{open_}","{high}","{low}","{close}","{volume}",{open_ms + 59_999},"0",0,"0","0","0"]]',
+        "binance": f'[[{open_ms},"{open_}","{high}","{low}","{close}","{volume}",{open_ms + 59_999},"0",0,"0"]]',
         "bittrex": f'[{{"startsAt":"2023-11-14T22:13:00Z","open":"{open_}","high":"{high}","low":"{low}",'
         f'"close":"{close}","volume":"{volume}","quoteVolume":"0"}}]',
     }[name].encode()

@@ -156,8 +156,7 @@ def test_the_polled_file_ends_as_its_final_minutes_and_the_last_one_is_not_final
 def test_the_recorded_twelve_columns_keep_quote_volume_and_trades() -> None:
     table = list(csv.reader(recording("binance/klines_rest12_BTCUSDT_1m_2020-12-01.csv.gz").decode().splitlines()))
     body = [
-        [int(datetime.fromisoformat(row[0]).replace(tzinfo=UTC).timestamp() * 1000), *row[1:6], int(row[6])]
-        + [row[7], int(row[8]), *row[9:]]
+        [int(datetime.fromisoformat(row[0] + "Z").timestamp() * 1000), *row[1:8], int(row[8]), *row[9:]]
         for row in table[1:]
     ]
     candles = registry.get("binance").parse_candles(json.dumps(body).encode(), BTCUSDT, ALWAYS)
