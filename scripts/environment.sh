@@ -38,7 +38,7 @@ install_python() {
         set -- uv pip install --quiet --python "$venv/bin/python"
     else
         "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
-        set -- "$venv/bin/python" -m pip install --quiet --disable-pip-version-check
+        set -- "$venv/bin/python" -m pip install -qq --disable-pip-version-check
     fi
     "$@" --require-hashes -r "$lock"
     "$@" --no-deps --no-build-isolation --editable .
