@@ -8,6 +8,8 @@ from urllib.parse import unquote
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.clock import Clock
@@ -17,6 +19,7 @@ from scripts.simulator.bittrex_sequence import Sequences
 from scripts.simulator.feed import Feed
 from scripts.simulator.listings import EXCHANGES
 from scripts.simulator.market import Market
+from scripts.simulator.rest import json
 from scripts.simulator.sockets import Sockets
 from scripts.simulator.world import World, make_world
 
@@ -50,7 +53,11 @@ def create_app(market: Market, clock: Clock, *, enforce_limits: bool = False) ->
             for task in tasks:
                 task.cancel()
 
-    return _logged(world, Starlette(routes=routes, lifespan=running))
+    return _logged(world, Starlette(routes=routes, lifespan=running, exception_handlers={404: _unknown}))
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    return json({"error": f"The simulator serves nothing at {request.url.path}."}, 404)
 
 
 def _logged(world: World, app: ASGIApp) -> ASGIApp:

@@ -1,0 +1,86 @@
+"""ccxt, an independent reader of the real exchanges, reads the simulator's truth."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import ccxt.async_support
+import ccxt.pro
+import pytest
+
+from common.span import MINUTE_MS
+from tests.fixtures.simulator import Simulator, running_simulator
+
+#: 2023-03-28 10:40 UTC, long over.
+START_MS = 28_000_000 * MINUTE_MS
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with running_simulator() as running:
+        yield running
+
+
+@pytest.fixture
+async def binance(simulator: Simulator) -> AsyncIterator[Any]:
+    options = {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False}
+    client = ccxt.pro.binance({"options": options, "enableRateLimit": False})
+    client.urls["api"]["public"] = f"{simulator.url}/binance/api/v3"
+    client.urls["api"]["ws"]["spot"] = f"{simulator.ws_url}/binance/ws"
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def bitfinex(simulator: Simulator) -> AsyncIterator[Any]:
+    client = ccxt.pro.bitfinex({"enableRateLimit": False})
+    client.urls["api"]["public"] = f"{simulator.url}/bitfinex"
+    client.urls["api"]["ws"]["public"] = f"{simulator.ws_url}/bitfinex/ws/2"
+    yield client
+    await client.close()
+
+
+async def paged(client: Any, symbol: str, end_ms: int, limit: int) -> list[list[float]]:
+    """Page forward as ccxt's manual says: from the last candle on."""
+    rows: list[list[float]] = []
+    since_ms = START_MS
+    while page := await client.fetch_ohlcv(symbol, "1m", since_ms, limit):
+        rows += [row for row in page if row[0] < end_ms]
+        since_ms = page[-1][0] + MINUTE_MS
+        if since_ms >= end_ms:
+            break
+    return rows
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "XLM/BTC", "SHIB/USDT"])
+async def test_ccxt_pages_binance_to_the_truth(simulator: Simulator, binance: Any, symbol: str) -> None:
+    end_ms = START_MS + 1500 * MINUTE_MS
+    assert await paged(binance, symbol, end_ms, 1000) == simulator.truth(
+        "binance", *symbol.split("/"), START_MS, end_ms
+    )
+
+
+@pytest.mark.parametrize(
+    ("symbol", "base", "quote"),
+    [
+        ("BTC/USD", "BTC", "USD"),
+        ("DASH/BTC", "DASH", "BTC"),
+        ("DUSK/USD", "DUSK", "USD"),
+        ("ETH/USDT", "ETH", "UST"),
+    ],
+)
+async def test_ccxt_pages_bitfinex_across_quiet_minutes_to_the_truth(
+    simulator: Simulator, bitfinex: Any, symbol: str, base: str, quote: str
+) -> None:
+    end_ms = START_MS + 1500 * MINUTE_MS
+    assert await paged(bitfinex, symbol, end_ms, 200) == simulator.truth("bitfinex", base, quote, START_MS, end_ms)
+
+
+async def test_ccxt_watches_binance(binance: Any) -> None:
+    candles = await binance.watch_ohlcv("BTC/USDT", "1m")
+    assert [row[0] % MINUTE_MS for row in candles] == [0]
+
+
+async def test_ccxt_watches_bitfinex_from_its_snapshot(simulator: Simulator, bitfinex: Any) -> None:
+    candles = await bitfinex.watch_ohlcv("BTC/USD", "1m")
+    finished = candles[:-2]
+    assert finished == simulator.truth("bitfinex", "BTC", "USD", finished[0][0], finished[-1][0] + MINUTE_MS)
