@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema: Alembic revisions that execute the SQL files of scripts/database/revisions."""
+"""Brings a database to the newest schema: Alembic revisions that execute scripts/database/revisions/*.sql."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ _LOCK = 7_310_001
 
 
 def upgrade(url: str) -> None:
-    """Bring the database at `url` to the newest revision, in one transaction. Not to be called inside an event loop."""
+    """Bring the database at `url` to the newest revision, in one transaction. Not for use inside an event loop."""
     asyncio.run(_upgrade(url))
 
 

@@ -96,7 +96,7 @@ def open_database(url: str, *, pool_size: int = 5) -> Database:
 
 
 def _speak_milliseconds(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    connection.run_async(set_millisecond_codec)  # type: ignore[attr-defined]
+    connection.run_async(set_millisecond_codec)
 
 
 async def set_millisecond_codec(connection: Any) -> None:

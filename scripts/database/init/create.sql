@@ -226,9 +226,363 @@ COMMENT ON COLUMN test.o IS 'Any number.';
 COMMENT ON COLUMN test.c IS 'Any number.';
 
 
+-- 0003_rollups.sql
+-- Bars of eleven timeframes, exact at any moment: stored bars where the ledger is silent, aggregation where it is not.
+
+CREATE VIEW ohlcvs AS
+SELECT c.time, s.exchange, s.base_id, s.quote_id, c.open, c.high, c.low, c.close, c.volume
+FROM symbol_exchange AS s JOIN candles AS c ON c.symbol_id = s.id
+WHERE s.market_type = 'spot';
+COMMENT ON VIEW ohlcvs IS 'One-minute candles of spot markets by name. Double precision; cast to numeric to round.';
+COMMENT ON COLUMN ohlcvs.time IS 'Start of the minute.';
+COMMENT ON COLUMN ohlcvs.volume IS 'In base currency.';
+
+-- The chain: each timeframe is made from the next finer one that divides it.
+CREATE FUNCTION rollup_chain() RETURNS TABLE (place int, name text, width text, source text) LANGUAGE sql IMMUTABLE AS $$
+    VALUES (1, '5min', '5 minutes', '1min'),
+        (2, '15min', '15 minutes', '5min'),
+        (3, '30min', '30 minutes', '5min'),
+        (4, '1hour', '1 hour', '5min'),
+        (5, '3hour', '3 hours', '1hour'),
+        (6, '6hour', '6 hours', '1hour'),
+        (7, '12hour', '12 hours', '1hour'),
+        (8, 'daily', '24 hours', '1hour'),
+        (9, '7day', '168 hours', 'daily'),
+        (10, '14day', '336 hours', 'daily'),
+        (11, '1month', '1 month', 'daily')
+$$;
+COMMENT ON FUNCTION rollup_chain IS 'The timeframes that are rolled up, finest first, and what each is made from.';
+
+-- Candles in the shape of bars. Volumes are summed as numeric, so that every order of summation gives the same value.
+CREATE VIEW bars_1min AS
+SELECT symbol_id, time AS bucket, open, high, low, close,
+    volume::numeric AS volume, quote_volume::numeric AS quote_volume, trades::bigint AS trades
+FROM candles;
+COMMENT ON VIEW bars_1min IS 'candles under the column names of the other bars.';
+
+CREATE FUNCTION exact_1min(symbol_id int, starts timestamptz, ends timestamptz)
+RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
+    volume numeric, quote_volume numeric, trades bigint)
+LANGUAGE sql STABLE AS $$
+    SELECT b.bucket, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades
+    FROM bars_1min AS b
+    WHERE b.symbol_id = $1 AND b.bucket >= $2 AND b.bucket < $3
+$$;
+COMMENT ON FUNCTION exact_1min IS 'The minutes of a symbol that start in [starts, ends).';
+
+-- For each timeframe X of the chain: bucket_X(t) and bucket_X_end(t) bound the bucket that t falls in; bars_X stores;
+-- exact_X(symbol_id, starts, ends) answers, for bounds that are bounds of buckets; ohlcvs_summary_X shows it by name.
+-- Fixed widths count from Monday 2000-01-03 00:00 UTC, months by the UTC calendar, whatever the session's zone.
+-- These are plain SQL functions of one SELECT, which the planner unfolds in place: filters reach the index.
+-- OFFSET 0 keeps it from reading the finer bars before it knows which spans are dirty.
+DO $do$
+DECLARE
+    step record;
+    floors text;
+BEGIN
+FOR step IN SELECT * FROM rollup_chain() LOOP
+    floors := CASE step.width
+        WHEN '1 month' THEN $$date_trunc('month', $1 AT TIME ZONE 'UTC')$$
+        ELSE format($$date_bin(%L, $1, '2000-01-03 00:00:00+00') AT TIME ZONE 'UTC'$$, step.width)
+    END;
+    EXECUTE format($create$
+        CREATE FUNCTION bucket_%1$s(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
+            $$ SELECT (%2$s) AT TIME ZONE 'UTC' $$;
+        CREATE FUNCTION bucket_%1$s_end(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
+            $$ SELECT (%2$s + interval %3$L) AT TIME ZONE 'UTC' $$;
+
+        CREATE TABLE bars_%1$s (
+            symbol_id int NOT NULL,
+            bucket timestamptz NOT NULL,
+            open double precision NOT NULL,
+            high double precision NOT NULL,
+            low double precision NOT NULL,
+            close double precision NOT NULL,
+            volume numeric NOT NULL,
+            quote_volume numeric,
+            trades bigint,
+            PRIMARY KEY (symbol_id, bucket)
+        ) WITH (fillfactor = 90);
+
+        CREATE FUNCTION exact_%1$s(symbol_id int, starts timestamptz, ends timestamptz)
+        RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
+            volume numeric, quote_volume numeric, trades bigint)
+        LANGUAGE sql STABLE AS $$
+            SELECT b.bucket, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades
+            FROM (
+                SELECT coalesce(range_agg(d.span), '{}') AS spans FROM rollup_dirty AS d WHERE d.symbol_id = $1
+            ) AS dirty
+            CROSS JOIN bars_%1$s AS b
+            WHERE b.symbol_id = $1 AND b.bucket >= $2 AND b.bucket < $3
+                AND NOT dirty.spans && tstzrange(b.bucket, bucket_%1$s_end(b.bucket))
+            UNION ALL
+            SELECT bucket_%1$s(m.bucket),
+                (array_agg(m.open ORDER BY m.bucket))[1], max(m.high), min(m.low),
+                (array_agg(m.close ORDER BY m.bucket))[count(*)::int], sum(m.volume),
+                CASE WHEN count(m.quote_volume) = count(*) THEN sum(m.quote_volume) END,
+                CASE WHEN count(m.trades) = count(*) THEN sum(m.trades)::bigint END
+            FROM (
+                SELECT unnest(range_agg(tstzrange(bucket_%1$s(lower(d.span)),
+                    bucket_%1$s_end(upper(d.span) - interval '1 microsecond')))) AS span
+                FROM rollup_dirty AS d WHERE d.symbol_id = $1
+            ) AS dirty
+            CROSS JOIN LATERAL (
+                SELECT * FROM exact_%4$s($1, greatest(lower(dirty.span), $2), least(upper(dirty.span), $3)) OFFSET 0
+            ) AS m
+            GROUP BY bucket_%1$s(m.bucket)
+        $$;
+
+        CREATE VIEW ohlcvs_summary_%1$s AS
+        SELECT b.bucket, s.exchange, s.base_id, s.quote_id,
+            b.open, b.high, b.low, b.close, b.volume::double precision AS volume
+        FROM symbol_exchange AS s
+        CROSS JOIN LATERAL exact_%1$s(s.id, '-infinity', 'infinity') AS b
+        WHERE s.market_type = 'spot';
+    $create$, step.name, floors, step.width, step.source);
+
+    EXECUTE format($comments$
+        COMMENT ON FUNCTION bucket_%1$s(timestamptz) IS 'Start of the %1$s bucket that t falls in.';
+        COMMENT ON FUNCTION bucket_%1$s_end(timestamptz) IS 'Start of the %1$s bucket after the one that t falls in.';
+        COMMENT ON FUNCTION exact_%1$s IS 'The %1$s bars of a symbol that start in [starts, ends), both bounds of buckets.';
+        COMMENT ON TABLE bars_%1$s IS 'Stored %1$s bars, right outside the spans of rollup_dirty. Ask ohlcvs_summary_%1$s.';
+        COMMENT ON COLUMN bars_%1$s.symbol_id IS 'symbol_exchange.id';
+        COMMENT ON COLUMN bars_%1$s.bucket IS 'Start of the bar.';
+        COMMENT ON COLUMN bars_%1$s.open IS 'Open of the first minute.';
+        COMMENT ON COLUMN bars_%1$s.high IS 'Highest price.';
+        COMMENT ON COLUMN bars_%1$s.low IS 'Lowest price.';
+        COMMENT ON COLUMN bars_%1$s.close IS 'Close of the last minute.';
+        COMMENT ON COLUMN bars_%1$s.volume IS 'Exact sum over the minutes, in base currency.';
+        COMMENT ON COLUMN bars_%1$s.quote_volume IS 'Exact sum over the minutes; NULL when one of them has none.';
+        COMMENT ON COLUMN bars_%1$s.trades IS 'Sum over the minutes; NULL when one of them has none.';
+        COMMENT ON VIEW ohlcvs_summary_%1$s IS 'Bars of %1$s of spot markets by name, exact at any moment.';
+        COMMENT ON COLUMN ohlcvs_summary_%1$s.bucket IS 'Start of the bar.';
+        COMMENT ON COLUMN ohlcvs_summary_%1$s.volume IS 'In base currency.';
+    $comments$, step.name);
+END LOOP;
+END $do$;
+
+-- Deleted minutes change bars as well; whoever deletes them need not think of it.
+CREATE FUNCTION note_deleted_candles() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rollup_dirty (symbol_id, span)
+    SELECT symbol_id, tstzrange(min(time), max(time) + interval '1 minute')
+    FROM deleted GROUP BY symbol_id, bucket_daily(time);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION note_deleted_candles IS 'Writes deleted minutes to rollup_dirty.';
+CREATE TRIGGER candles_deleted AFTER DELETE ON candles REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION note_deleted_candles();
+
+
+-- 0004_refresh.sql
+-- The refresher: takes ledger rows and stores the bars that they concern, in one transaction.
+
+-- Joins here are few dirty spans against large tables, always by (symbol_id, time); the settings keep it so before
+-- the first ANALYZE.
+CREATE FUNCTION refresh_rollups(most_minutes bigint DEFAULT 2000000) RETURNS int LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off AS $function$
+DECLARE
+    symbol_ids int[];
+    spans tstzrange[];
+    step record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7310003);
+
+    -- The oldest rows, up to most_minutes in sum; at least one.
+    WITH ledger AS (
+        SELECT id, extract(epoch FROM upper(span) - lower(span)) / 60 AS minutes FROM rollup_dirty
+    ), running AS (
+        SELECT id, sum(minutes) OVER (ORDER BY id) - minutes AS minutes_before FROM ledger
+    ), taken AS (
+        DELETE FROM rollup_dirty WHERE id IN (SELECT id FROM running WHERE minutes_before < most_minutes)
+        RETURNING symbol_id, span
+    )
+    SELECT array_agg(symbol_id), array_agg(span) INTO symbol_ids, spans FROM taken;
+
+    IF symbol_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    FOR step IN SELECT * FROM rollup_chain() ORDER BY place LOOP
+        EXECUTE format($statement$
+            WITH dirty AS MATERIALIZED (
+                SELECT d.symbol_id, unnest(range_agg(tstzrange(bucket_%1$s(lower(d.span)),
+                    bucket_%1$s_end(upper(d.span) - interval '1 microsecond')))) AS span
+                FROM unnest($1, $2) AS d (symbol_id, span)
+                GROUP BY d.symbol_id
+            ), emptied AS (
+                DELETE FROM bars_%1$s AS b USING dirty AS d
+                WHERE b.symbol_id = d.symbol_id AND b.bucket >= lower(d.span) AND b.bucket < upper(d.span)
+                    AND NOT EXISTS (
+                        SELECT FROM bars_%2$s AS m
+                        WHERE m.symbol_id = b.symbol_id
+                            AND m.bucket >= b.bucket AND m.bucket < bucket_%1$s_end(b.bucket)
+                    )
+            )
+            INSERT INTO bars_%1$s AS b (symbol_id, bucket, open, high, low, close, volume, quote_volume, trades)
+            SELECT m.symbol_id, bucket_%1$s(m.bucket),
+                (array_agg(m.open ORDER BY m.bucket))[1], max(m.high), min(m.low),
+                (array_agg(m.close ORDER BY m.bucket))[count(*)::int], sum(m.volume),
+                CASE WHEN count(m.quote_volume) = count(*) THEN sum(m.quote_volume) END,
+                CASE WHEN count(m.trades) = count(*) THEN sum(m.trades)::bigint END
+            FROM dirty AS d JOIN bars_%2$s AS m
+                ON m.symbol_id = d.symbol_id AND m.bucket >= lower(d.span) AND m.bucket < upper(d.span)
+            GROUP BY m.symbol_id, bucket_%1$s(m.bucket)
+            ON CONFLICT (symbol_id, bucket) DO UPDATE
+            SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close,
+                volume = excluded.volume, quote_volume = excluded.quote_volume, trades = excluded.trades
+            WHERE (b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades) IS DISTINCT FROM
+                (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume,
+                excluded.quote_volume, excluded.trades)
+        $statement$, step.name, step.source) USING symbol_ids, spans;
+    END LOOP;
+    RETURN cardinality(symbol_ids);
+END $function$;
+COMMENT ON FUNCTION refresh_rollups IS
+    'Drains up to most_minutes of the ledger, oldest first, into the eleven bars_ tables; returns how many of its rows. Call again until 0.';
+
+
+-- 0005_analytics.sql
+-- Analytics: materialized, populated from the first moment, refreshed by the program with its own clock.
+
+CREATE TABLE clock_now (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    now timestamptz NOT NULL
+);
+INSERT INTO clock_now (now) VALUES ('2000-01-03 00:00:00+00');
+COMMENT ON TABLE clock_now IS 'One row: the program''s time at the last refresh of the analytics. They never ask the server''s clock.';
+COMMENT ON COLUMN clock_now.single IS 'Keeps it one row.';
+COMMENT ON COLUMN clock_now.now IS 'What the analytics take for now.';
+
+CREATE TABLE usd_like (quote_id text PRIMARY KEY);
+INSERT INTO usd_like VALUES ('USD'), ('USDT'), ('USDC'), ('BUSD'), ('TUSD'), ('FDUSD'), ('DAI'), ('USDP'), ('PAX'),
+    ('GUSD'), ('PYUSD'), ('USDS'), ('USD1');
+COMMENT ON TABLE usd_like IS 'Currencies counted as one US dollar. Edit it freely; the next refresh obeys.';
+COMMENT ON COLUMN usd_like.quote_id IS 'As in symbol_exchange.';
+
+CREATE VIEW spot_listed AS
+SELECT id, exchange, base_id, quote_id, is_trading FROM symbol_exchange WHERE market_type = 'spot' AND delisted_at IS NULL;
+COMMENT ON VIEW spot_listed IS 'Spot markets that are not delisted: one row for each (exchange, base_id, quote_id).';
+
+CREATE MATERIALIZED VIEW common_basequote_30 AS
+SELECT base_id, quote_id FROM spot_listed WHERE is_trading
+GROUP BY base_id, quote_id HAVING count(DISTINCT exchange) >= 2
+ORDER BY base_id, quote_id LIMIT 30;
+CREATE UNIQUE INDEX common_basequote_30_idx ON common_basequote_30 (base_id, quote_id);
+COMMENT ON MATERIALIZED VIEW common_basequote_30 IS 'Pairs that trade on at least two exchanges, alphabetical, the first 30.';
+COMMENT ON COLUMN common_basequote_30.base_id IS 'As in symbol_exchange.';
+COMMENT ON COLUMN common_basequote_30.quote_id IS 'As in symbol_exchange.';
+
+CREATE MATERIALIZED VIEW weekly_return AS
+WITH week AS (
+    SELECT date_trunc('minute', now) - interval '168 hours' AS starts, date_trunc('minute', now) AS ends FROM clock_now
+)
+SELECT week.starts AS time, s.exchange, s.base_id, s.quote_id,
+    round(((newest.close - oldest.open) / oldest.open * 100)::numeric, 4) AS weekly_return_pct
+FROM spot_listed AS s CROSS JOIN week
+CROSS JOIN LATERAL (
+    SELECT c.open FROM candles AS c
+    WHERE c.symbol_id = s.id AND c.time >= week.starts AND c.time < week.ends ORDER BY c.time LIMIT 1
+) AS oldest
+CROSS JOIN LATERAL (
+    SELECT c.close FROM candles AS c
+    WHERE c.symbol_id = s.id AND c.time >= week.starts AND c.time < week.ends ORDER BY c.time DESC LIMIT 1
+) AS newest
+WHERE oldest.open <> 0
+ORDER BY weekly_return_pct DESC;
+CREATE UNIQUE INDEX wr_idx ON weekly_return (exchange, base_id, quote_id, time);
+COMMENT ON MATERIALIZED VIEW weekly_return IS 'Change over the trailing seven days: first open to last close.';
+COMMENT ON COLUMN weekly_return.time IS 'Where the seven days begin.';
+COMMENT ON COLUMN weekly_return.weekly_return_pct IS 'Percent.';
+
+CREATE MATERIALIZED VIEW geo_daily_return AS
+WITH week AS (
+    SELECT bucket_daily(now) - interval '168 hours' AS starts, bucket_daily(now) AS ends FROM clock_now
+), grown AS (
+    SELECT s.exchange, s.base_id, s.quote_id, newest.close AS ended,
+        coalesce(prior.close, oldest.open) AS began,
+        CASE WHEN prior.close IS NULL THEN extract(epoch FROM week.ends - oldest.bucket) / 86400 ELSE 7 END AS days
+    FROM spot_listed AS s CROSS JOIN week
+    CROSS JOIN LATERAL (
+        SELECT d.close FROM exact_daily(s.id, week.starts, week.ends) AS d ORDER BY d.bucket DESC LIMIT 1
+    ) AS newest
+    CROSS JOIN LATERAL (
+        SELECT d.bucket, d.open FROM exact_daily(s.id, week.starts, week.ends) AS d ORDER BY d.bucket LIMIT 1
+    ) AS oldest
+    LEFT JOIN LATERAL (
+        SELECT d.close FROM exact_daily(s.id, week.starts - interval '720 hours', week.starts) AS d
+        ORDER BY d.bucket DESC LIMIT 1
+    ) AS prior ON true
+)
+SELECT exchange, base_id, quote_id,
+    round(((power(ended / began, 1 / days::float8) - 1) * 100)::numeric, 4) AS daily_return_pct
+FROM grown WHERE began > 0 AND ended > 0
+ORDER BY daily_return_pct DESC;
+CREATE UNIQUE INDEX geo_dr_idx ON geo_daily_return (exchange, base_id, quote_id);
+COMMENT ON MATERIALIZED VIEW geo_daily_return IS
+    'Geometric mean of the daily returns of the last seven complete UTC days. A day without trades carries the close before it (at most 30 days back); a market that began within the week counts from its first open.';
+COMMENT ON COLUMN geo_daily_return.daily_return_pct IS 'Percent a day.';
+
+CREATE VIEW traded_last_week AS
+SELECT s.exchange, s.base_id, s.quote_id, sum(h.volume) AS volume,
+    sum(coalesce(h.quote_volume, h.volume * h.close::numeric)) AS quote_volume
+FROM spot_listed AS s CROSS JOIN clock_now AS clock
+CROSS JOIN LATERAL exact_1hour(s.id, bucket_1hour(clock.now) - interval '168 hours', bucket_1hour_end(clock.now)) AS h
+GROUP BY s.exchange, s.base_id, s.quote_id;
+COMMENT ON VIEW traded_last_week IS 'What was traded in the last 168 complete hours and the running one.';
+COMMENT ON COLUMN traded_last_week.volume IS 'In base currency.';
+COMMENT ON COLUMN traded_last_week.quote_volume IS
+    'In quote currency: as the exchange tells it, else each hour''s volume times its close.';
+
+CREATE VIEW usd_rate AS
+SELECT DISTINCT ON (currency) currency, usd FROM (
+    SELECT quote_id AS currency, 1::numeric AS usd, 1 AS preference FROM usd_like
+    UNION ALL
+    SELECT base_id, sum(quote_volume) / sum(volume), 2 FROM traded_last_week
+    WHERE quote_id IN (SELECT quote_id FROM usd_like) GROUP BY base_id HAVING sum(volume) > 0
+    UNION ALL
+    SELECT quote_id, sum(volume) / sum(quote_volume), 3 FROM traded_last_week
+    WHERE base_id IN (SELECT quote_id FROM usd_like) GROUP BY quote_id HAVING sum(quote_volume) > 0
+) AS rates ORDER BY currency, preference;
+COMMENT ON VIEW usd_rate IS
+    'US dollars for one unit of a currency: the week''s volume-weighted price against the currencies of usd_like, over all exchanges.';
+COMMENT ON COLUMN usd_rate.currency IS 'As in symbol_exchange.';
+COMMENT ON COLUMN usd_rate.usd IS 'Dollars.';
+
+CREATE MATERIALIZED VIEW top_20_quoted_vol AS
+WITH valued AS (
+    SELECT t.base_id || '-' || t.quote_id AS pair, sum(t.quote_volume * r.usd) AS usd
+    FROM traded_last_week AS t JOIN usd_rate AS r ON r.currency = t.quote_id
+    GROUP BY pair
+), ranked AS (
+    SELECT pair, usd, row_number() OVER (ORDER BY usd DESC, pair) AS place FROM valued WHERE usd > 0
+)
+SELECT CASE WHEN place <= 20 THEN pair ELSE 'Other' END AS bqgrp, round(sum(usd), 4) AS total_volume
+FROM ranked GROUP BY bqgrp ORDER BY total_volume DESC;
+CREATE UNIQUE INDEX top_20_qvlm_idx ON top_20_quoted_vol (bqgrp);
+COMMENT ON MATERIALIZED VIEW top_20_quoted_vol IS
+    'Pairs by what was traded last week over all exchanges, in US dollars: twenty by name, the rest as Other. Pairs whose quote currency has no usd_rate stand in top_quoted_vol_by_quote alone.';
+COMMENT ON COLUMN top_20_quoted_vol.bqgrp IS 'BASE-QUOTE, or Other.';
+COMMENT ON COLUMN top_20_quoted_vol.total_volume IS 'US dollars.';
+
+CREATE MATERIALIZED VIEW top_quoted_vol_by_quote AS
+WITH ranked AS (
+    SELECT quote_id, base_id || '-' || quote_id AS pair, sum(quote_volume) AS quoted,
+        row_number() OVER (PARTITION BY quote_id ORDER BY sum(quote_volume) DESC, base_id) AS place
+    FROM traded_last_week WHERE quote_volume > 0 GROUP BY quote_id, base_id
+)
+SELECT quote_id, CASE WHEN place <= 20 THEN pair ELSE 'Other' END AS bqgrp, round(sum(quoted), 4) AS total_volume
+FROM ranked GROUP BY quote_id, bqgrp ORDER BY quote_id, total_volume DESC;
+CREATE UNIQUE INDEX top_quoted_vol_by_quote_idx ON top_quoted_vol_by_quote (quote_id, bqgrp);
+COMMENT ON MATERIALIZED VIEW top_quoted_vol_by_quote IS
+    'The same for each quote currency in itself: twenty pairs by name, the rest as Other.';
+COMMENT ON COLUMN top_quoted_vol_by_quote.quote_id IS 'What total_volume is counted in.';
+COMMENT ON COLUMN top_quoted_vol_by_quote.bqgrp IS 'BASE-QUOTE, or Other.';
+COMMENT ON COLUMN top_quoted_vol_by_quote.total_volume IS 'In quote_id.';
+
+
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0002');
+INSERT INTO alembic_version VALUES ('0005');
 COMMIT;

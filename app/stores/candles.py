@@ -1,0 +1,151 @@
+"""Candles in PostgreSQL: written by COPY and one merge, read as bars of any timeframe."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from app.stores.coverage import cover_on
+from app.stores.database import Database
+from app.stores.statements import sql
+from common.interval import Interval
+from common.market import Bar
+from common.span import DAY_MS, MINUTE_MS, Span
+
+_COLUMNS = (
+    *("symbol_id", "time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "source"),
+    "ordinal",
+)
+#: 2009-01-01, before which nothing was traded; reads without a start begin here.
+FIRST_MS = 1_230_768_000_000
+#: 2100-01-01, where reads end.
+LAST_MS = 4_102_444_800_000
+#: What tables and views of each timeframe end with.
+SUFFIXES = {
+    Interval.M1: "1min",
+    Interval.M5: "5min",
+    Interval.M15: "15min",
+    Interval.M30: "30min",
+    Interval.H1: "1hour",
+    Interval.H3: "3hour",
+    Interval.H6: "6hour",
+    Interval.H12: "12hour",
+    Interval.D1: "daily",
+    Interval.D7: "7day",
+    Interval.D14: "14day",
+    Interval.MONTH: "1month",
+}
+#: A read first looks at as many buckets as bars are wanted, then at this many times more, until it has them.
+_WIDEN = 16
+
+
+class StoredCandle(NamedTuple):
+    """A row of `candles`: common.market.Candle with the symbol's id for its instrument."""
+
+    symbol_id: int
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float | None
+    trades: int | None
+    source: int
+
+
+class WriteResult(NamedTuple):
+    """`changed` rows are new or have other values; `corrected` names the latter as (symbol_id, open_ms)."""
+
+    changed: int
+    corrected: list[tuple[int, int]]
+
+
+class CandleStore:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def write(self, rows: Sequence[StoredCandle], *, cover: Sequence[tuple[int, Span]] = ()) -> WriteResult:
+        """Store `rows` and cover spans in one transaction. Writing twice equals writing once."""
+        async with self._db.begin() as connection:
+            return await write_on(connection, rows, cover)
+
+    async def read(
+        self,
+        symbol_id: int,
+        interval: Interval,
+        start_ms: int | None,
+        end_ms: int,
+        limit: int,
+        newest: bool = True,
+    ) -> list[Bar]:
+        """At most `limit` bars whose buckets start in [start_ms, end_ms): the newest or the oldest, ascending.
+
+        Exact at any moment: minutes that no refresh has seen yet are aggregated on the way.
+        """
+        bars: list[Bar] = []
+        async with self._db.connection() as connection:
+            for span in _windows(interval, FIRST_MS if start_ms is None else start_ms, end_ms, limit, newest):
+                rows = await connection.fetch(_read_sql(interval, newest), symbol_id, *span, limit)
+                bars = [Bar(*row) for row in rows]
+                if len(bars) >= limit:
+                    break
+        return bars[::-1] if newest else bars
+
+    async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]:
+        """The newest stored minute of each symbol that has any."""
+        async with self._db.connection() as connection:
+            rows = await connection.fetch(sql("candles_last"), list(symbol_ids))
+        return {row["symbol_id"]: row["time"] for row in rows}
+
+    async def ensure_partitions(self, now_ms: int) -> None:
+        """Create the partitions of this year and the two that follow."""
+        async with self._db.begin() as connection:
+            year = await connection.fetchval("SELECT extract(year FROM $1::timestamptz)::int", now_ms)
+            await connection.execute("SELECT ensure_partitions($1)", year + 2)
+
+
+def _windows(interval: Interval, start_ms: int, end_ms: int, limit: int, newest: bool) -> Iterator[Span]:
+    """Ever wider spans on bounds of buckets, from one that holds `limit` buckets to all of [start_ms, end_ms)."""
+    first = interval.after(max(start_ms, FIRST_MS) - 1)
+    last = interval.after(min(end_ms, LAST_MS) - 1)
+    size_ms = max(limit, 1) * (interval.ms or 31 * DAY_MS)
+    while first < last:
+        if size_ms >= last - first:
+            yield Span(first, last)
+            return
+        yield (
+            Span(interval.floor(last - size_ms), last) if newest else Span(first, interval.floor(first + size_ms))
+        )
+        size_ms *= _WIDEN
+
+
+def _read_sql(interval: Interval, newest: bool) -> str:
+    return (
+        "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades "
+        f"FROM exact_{SUFFIXES[interval]}($1, $2, $3) ORDER BY bucket {'DESC' if newest else ''} LIMIT $4"
+    )
+
+
+async def write_on(
+    connection: Any, rows: Sequence[StoredCandle], cover: Sequence[tuple[int, Span]] = ()
+) -> WriteResult:
+    """`CandleStore.write` inside the transaction of an asyncpg connection, as its last statements."""
+    await lock_symbols(connection, {row.symbol_id for row in rows} | {symbol_id for symbol_id, _ in cover})
+    result = await merge_on(connection, rows)
+    await cover_on(connection, cover)
+    return result
+
+
+async def lock_symbols(connection: Any, symbol_ids: set[int]) -> None:
+    await connection.execute(sql("candles_lock"), sorted(symbol_ids))
+
+
+async def merge_on(connection: Any, rows: Sequence[StoredCandle]) -> WriteResult:
+    """Merge `rows`, whose symbols are locked."""
+    if not rows:
+        return WriteResult(0, [])
+    await connection.execute(sql("candles_stage"))
+    records = [(*row, ordinal) for ordinal, row in enumerate(rows)]
+    await connection.copy_records_to_table("staged_candles", records=records, columns=_COLUMNS)
+    first, last = min(row[1] for row in rows), max(row[1] for row in rows)
+    changed, symbol_ids, times = await connection.fetchrow(sql("candles_merge"), first, last + MINUTE_MS)
+    return WriteResult(changed, sorted(zip(symbol_ids, times, strict=True)))

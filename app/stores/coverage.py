@@ -1,0 +1,54 @@
+"""What exchanges were asked for and have answered: one multirange of minutes for each symbol."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.stores.database import Database
+from app.stores.statements import sql
+from common.span import Span
+
+
+class CoverageStore:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def covered(self, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
+        """Ascending spans for each of `symbol_ids`; an empty list where nothing was answered."""
+        return await self._spans("coverage_covered", symbol_ids)
+
+    async def wanted(self, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
+        return await self._spans("coverage_wanted", symbol_ids)
+
+    async def want(self, spans: Mapping[int, Span]) -> None:
+        """Somebody asked for these minutes."""
+        async with self._db.begin() as connection:
+            await want_on(connection, spans)
+
+    async def missing(self, symbol_ids: Sequence[int], span: Span) -> dict[int, list[Span]]:
+        """The minutes of `span` that nobody has answered for."""
+        covered = await self.covered(symbol_ids)
+        return {symbol_id: span.minus(spans) for symbol_id, spans in covered.items()}
+
+    async def _spans(self, name: str, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
+        async with self._db.connection() as connection:
+            rows = await connection.fetch(sql(name), list(symbol_ids))
+        spans: dict[int, list[Span]] = defaultdict(list)
+        for symbol_id, start_ms, end_ms in rows:
+            spans[symbol_id].append(Span(start_ms, end_ms))
+        return {symbol_id: spans[symbol_id] for symbol_id in symbol_ids}
+
+
+async def cover_on(connection: Any, spans: Iterable[tuple[int, Span]]) -> None:
+    """Grow what is covered. The last statement of its transaction."""
+    await _grow(connection, "coverage_add", list(spans))
+
+
+async def want_on(connection: Any, spans: Mapping[int, Span]) -> None:
+    await _grow(connection, "coverage_want", list(spans.items()))
+
+
+async def _grow(connection: Any, name: str, spans: list[tuple[int, Span]]) -> None:
+    if spans:
+        columns = zip(*((symbol_id, *span) for symbol_id, span in spans), strict=True)
+        await connection.execute(sql(name), *map(list, columns))

@@ -1,0 +1,23 @@
+"""Keeping the stored bars of eleven timeframes in step with the minutes."""
+
+from app.stores.database import Database
+
+
+class RollupStore:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def refresh(self) -> int:
+        """Drain the ledger; how many of its rows. Bars and the rows that they answer for commit together."""
+        drained, last = 0, -1
+        while last:
+            async with self._db.begin() as connection:
+                last = await connection.fetchval("SELECT refresh_rollups()")
+            drained += last
+        return drained
+
+    async def dirty_count(self) -> int:
+        """How many rows the ledger holds."""
+        async with self._db.connection() as connection:
+            count: int = await connection.fetchval("SELECT count(*) FROM rollup_dirty")
+        return count

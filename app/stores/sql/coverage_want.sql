@@ -1,0 +1,10 @@
+-- $1 symbol ids, $2 starts, $3 ends. Nothing is written for minutes that were wanted already.
+INSERT INTO coverage AS c (symbol_id, wanted)
+SELECT symbol_id, range_agg(tstzrange(starts, ends))
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS added (symbol_id, starts, ends)
+WHERE starts < ends
+GROUP BY symbol_id
+ORDER BY symbol_id
+ON CONFLICT (symbol_id) DO UPDATE
+SET wanted = c.wanted + excluded.wanted
+WHERE NOT c.wanted @> excluded.wanted

@@ -1,0 +1,159 @@
+"""The tables as SQLAlchemy Core knows them. A test compares every column with the live database."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Integer,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP, TSTZMULTIRANGE, TSTZRANGE
+
+metadata = MetaData()
+
+#: Holds an int of UTC milliseconds on our connections; see app.stores.database.
+Moment = TIMESTAMP(timezone=True)
+
+symbol_exchange = Table(
+    "symbol_exchange",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("exchange", Text),
+    Column("market_type", Text),
+    Column("base_id", Text),
+    Column("quote_id", Text),
+    Column("symbol", Text),
+    Column("native_base", Text),
+    Column("native_quote", Text),
+    Column("is_trading", Boolean),
+    Column("tick_size", Double),
+    Column("price_decimals", SmallInteger),
+    Column("amount_decimals", SmallInteger),
+    Column("listed_at", Moment),
+    Column("delisted_at", Moment),
+    Column("successor_of", Integer),
+    Column("first_seen", Moment),
+    Column("last_seen", Moment),
+)
+
+candles = Table(
+    "candles",
+    metadata,
+    Column("symbol_id", Integer, primary_key=True),
+    Column("time", Moment, primary_key=True),
+    *(Column(name, Double) for name in ("open", "high", "low", "close", "volume", "quote_volume")),
+    Column("trades", Integer),
+    Column("source", SmallInteger),
+)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("symbol_id", Integer, primary_key=True),
+    Column("covered", TSTZMULTIRANGE),
+    Column("wanted", TSTZMULTIRANGE),
+)
+
+rollup_dirty = Table(
+    "rollup_dirty",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("symbol_id", Integer),
+    Column("span", TSTZRANGE),
+)
+
+ohlcvs_errors = Table(
+    "ohlcvs_errors",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("exchange", Text),
+    Column("symbol", Text),
+    Column("start_date", Moment),
+    Column("end_date", Moment),
+    Column("time_frame", Text),
+    Column("ohlcv_section", Text),
+    Column("resp_status_code", SmallInteger),
+    Column("exception_class", Text),
+    Column("exception_message", Text),
+    Column("symbol_id", Integer),
+    Column("first_at", Moment),
+    Column("last_at", Moment),
+    Column("attempts", Integer),
+    Column("repaired_at", Moment),
+)
+
+fetch_jobs = Table(
+    "fetch_jobs",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("exchange", Text),
+    Column("span", TSTZRANGE),
+    Column("state", Text),
+    Column("created_at", Moment),
+    Column("finished_at", Moment),
+    Column("rows_written", BigInteger),
+    Column("requests", Integer),
+    Column("errors", Integer),
+    Column("minutes_total", BigInteger),
+    Column("note", Text),
+)
+
+fetch_job_symbols = Table(
+    "fetch_job_symbols",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True),
+    Column("symbol_id", Integer, primary_key=True),
+    Column("remaining", TSTZMULTIRANGE),
+)
+
+fetch_leases = Table(
+    "fetch_leases",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("job_id", BigInteger),
+    Column("symbol_id", Integer),
+    Column("span", TSTZRANGE),
+    Column("expires_at", Moment),
+    Column("worker", Text),
+)
+
+clock_now = Table("clock_now", metadata, Column("single", Boolean, primary_key=True), Column("now", Moment))
+usd_like = Table("usd_like", metadata, Column("quote_id", Text, primary_key=True))
+
+test = Table(
+    "test",
+    metadata,
+    Column("id", Numeric, primary_key=True),
+    Column("b", Text, primary_key=True),
+    Column("q", Text, primary_key=True),
+    Column("o", Numeric),
+    Column("c", Numeric),
+)
+
+#: The materialized views of scripts/database/revisions/0005_analytics.sql.
+views = MetaData()
+MARKET = ("exchange", "base_id", "quote_id")
+geo_daily_return = Table(
+    "geo_daily_return", views, *(Column(name, Text) for name in MARKET), Column("daily_return_pct", Numeric)
+)
+weekly_return = Table(
+    "weekly_return",
+    views,
+    Column("time", Moment),
+    *(Column(name, Text) for name in MARKET),
+    Column("weekly_return_pct", Numeric),
+)
+top_20_quoted_vol = Table("top_20_quoted_vol", views, Column("bqgrp", Text), Column("total_volume", Numeric))
+top_quoted_vol_by_quote = Table(
+    "top_quoted_vol_by_quote",
+    views,
+    Column("quote_id", Text),
+    Column("bqgrp", Text),
+    Column("total_volume", Numeric),
+)
+common_basequote_30 = Table("common_basequote_30", views, Column("base_id", Text), Column("quote_id", Text))
