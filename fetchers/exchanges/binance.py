@@ -67,13 +67,16 @@ class _Error(msgspec.Struct):
     msg: str = ""
 
 
-class _Frame(msgspec.Struct, gc=False):
-    """A bare payload, a wrapped one, or the answer to a request: whichever fields are there."""
+class _Frame(_Event, gc=False):
+    """A bare payload or a wrapped one. Only what candles need, because every live frame is decoded into it."""
 
-    e: str = ""
-    k: _Kline | None = None
-    stream: str = ""
     data: _Event | None = None
+
+
+class _Other(_Frame):
+    """Any other frame: whichever fields are there."""
+
+    stream: str = ""
     id: int | str | msgspec.UnsetType | None = msgspec.UNSET
     code: int = 0
     msg: str = ""
@@ -98,6 +101,7 @@ class _Markets(msgspec.Struct):
 
 
 _frame = msgspec.json.Decoder(_Frame, strict=False).decode
+_other = msgspec.json.Decoder(_Other, strict=False)
 _rows = msgspec.json.Decoder(list[_Row], strict=False)
 _market = msgspec.json.Decoder(_Market, strict=False)
 _markets = msgspec.json.Decoder(_Markets)
@@ -202,14 +206,14 @@ class BinanceSession:
             raise Malformed("binance frame", str(error)) from error
         k = (message.data or message).k
         if k is None:
-            return self._receive_other(message)
+            return self._receive_other(answers.decode(_other, frame, "binance frame"))
         instrument = self._by_symbol.get(k.s)
         if instrument is None or k.i != "1m":
             raise Malformed("binance kline of a series not subscribed", f"{k.s} {k.i}")
         source = _CLOSING if k.x else _RUNNING
         return [answers.candle(instrument, k.t, k.o, k.h, k.l, k.c, k.v, k.q, k.n, source)]
 
-    def _receive_other(self, message: _Frame) -> list[Candle]:
+    def _receive_other(self, message: _Other) -> list[Candle]:
         event = (message.data or message).e
         error = message.error or message
         if event == "serverShutdown":
