@@ -11,13 +11,19 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    TypeDecorator,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP, TSTZMULTIRANGE, TSTZRANGE
 
 metadata = MetaData()
 
-#: Holds an int of UTC milliseconds on our connections; see app.stores.database.
-Moment = TIMESTAMP(timezone=True)
+
+class Moment(TypeDecorator[int]):
+    """A timestamptz, which is an int of UTC milliseconds on our connections; see app.stores.database."""
+
+    impl = TIMESTAMP(timezone=True)
+    cache_ok = True
+
 
 symbol_exchange = Table(
     "symbol_exchange",

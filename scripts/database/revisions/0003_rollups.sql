@@ -34,17 +34,18 @@ COMMENT ON VIEW bars_1min IS 'candles under the column names of the other bars.'
 CREATE FUNCTION exact_1min(symbol_id int, starts timestamptz, ends timestamptz)
 RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
     volume numeric, quote_volume numeric, trades bigint)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT b.bucket, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades
     FROM bars_1min AS b
-    WHERE b.symbol_id = $1 AND b.bucket >= $2 AND b.bucket < $3
-$$;
+    WHERE b.symbol_id = $1 AND b.bucket >= $2 AND b.bucket < $3;
+END;
 COMMENT ON FUNCTION exact_1min IS 'The minutes of a symbol that start in [starts, ends).';
 
 -- For each timeframe X of the chain: bucket_X(t) and bucket_X_end(t) bound the bucket that t falls in; bars_X stores;
 -- exact_X(symbol_id, starts, ends) answers, for bounds that are bounds of buckets; ohlcvs_summary_X shows it by name.
 -- Fixed widths count from Monday 2000-01-03 00:00 UTC, months by the UTC calendar, whatever the session's zone.
 -- These are plain SQL functions of one SELECT, which the planner unfolds in place: filters reach the index.
+-- Their bodies are bound when they are made, because a materialized view is refreshed with an empty search path.
 -- OFFSET 0 keeps it from reading the finer bars before it knows which spans are dirty.
 DO $do$
 DECLARE
@@ -57,10 +58,10 @@ FOR step IN SELECT * FROM rollup_chain() LOOP
         ELSE format($$date_bin(%L, $1, '2000-01-03 00:00:00+00') AT TIME ZONE 'UTC'$$, step.width)
     END;
     EXECUTE format($create$
-        CREATE FUNCTION bucket_%1$s(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
-            $$ SELECT (%2$s) AT TIME ZONE 'UTC' $$;
-        CREATE FUNCTION bucket_%1$s_end(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS
-            $$ SELECT (%2$s + interval %3$L) AT TIME ZONE 'UTC' $$;
+        CREATE FUNCTION bucket_%1$s(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
+            RETURN (%2$s) AT TIME ZONE 'UTC';
+        CREATE FUNCTION bucket_%1$s_end(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
+            RETURN (%2$s + interval %3$L) AT TIME ZONE 'UTC';
 
         CREATE TABLE bars_%1$s (
             symbol_id int NOT NULL,
@@ -78,7 +79,7 @@ FOR step IN SELECT * FROM rollup_chain() LOOP
         CREATE FUNCTION exact_%1$s(symbol_id int, starts timestamptz, ends timestamptz)
         RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
             volume numeric, quote_volume numeric, trades bigint)
-        LANGUAGE sql STABLE AS $$
+        LANGUAGE sql STABLE BEGIN ATOMIC
             SELECT b.bucket, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades
             FROM (
                 SELECT coalesce(range_agg(d.span), '{}') AS spans FROM rollup_dirty AS d WHERE d.symbol_id = $1
@@ -100,8 +101,8 @@ FOR step IN SELECT * FROM rollup_chain() LOOP
             CROSS JOIN LATERAL (
                 SELECT * FROM exact_%4$s($1, greatest(lower(dirty.span), $2), least(upper(dirty.span), $3)) OFFSET 0
             ) AS m
-            GROUP BY bucket_%1$s(m.bucket)
-        $$;
+            GROUP BY bucket_%1$s(m.bucket);
+        END;
 
         CREATE VIEW ohlcvs_summary_%1$s AS
         SELECT b.bucket, s.exchange, s.base_id, s.quote_id,
