@@ -1,10 +1,8 @@
 """Failed fetches of history, kept whatever their message holds, and whether they were repaired since."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.stores.database import Database
 from app.stores.statements import sql
@@ -30,7 +28,7 @@ class ErrorStore:
         self._db = db
 
     async def record(self, error: FetchError, now_ms: int) -> None:
-        async with self._db.core() as connection:
+        async with self._db.begin() as connection:
             await record_on(connection, error, now_ms)
 
     async def mark_repaired(self, symbol_id: int, now_ms: int) -> int:
@@ -47,32 +45,17 @@ class ErrorStore:
             return (await connection.execute(query)).scalar_one()
 
 
-async def record_on(connection: AsyncConnection, error: FetchError, now_ms: int) -> None:
-    """Store a failure; the same one again counts as another attempt."""
-    new = insert(table).values(
-        exchange=error.exchange,
-        symbol=error.symbol,
-        start_date=error.span.start_ms,
-        end_date=error.span.end_ms,
-        time_frame="1m",
-        ohlcv_section=error.section,
-        resp_status_code=error.status,
-        exception_class=error.exception_class,
-        exception_message=error.message,
-        symbol_id=error.symbol_id,
-        first_at=now_ms,
-        last_at=now_ms,
-    )
+async def record_on(connection: Any, error: FetchError, now_ms: int) -> None:
+    """Store a failure on an asyncpg connection; the same one again counts as another attempt."""
     await connection.execute(
-        new.on_conflict_do_update(
-            index_elements=["exception_class", "exchange", "symbol", "start_date", "end_date", "time_frame"],
-            set_={
-                "attempts": table.c.attempts + 1,
-                "last_at": new.excluded.last_at,
-                "resp_status_code": new.excluded.resp_status_code,
-                "exception_message": new.excluded.exception_message,
-                "symbol_id": new.excluded.symbol_id,
-                "repaired_at": None,
-            },
-        )
+        sql("errors_record"),
+        error.exchange,
+        error.symbol,
+        *error.span,
+        error.exception_class,
+        error.message.replace("\0", ""),
+        error.status,
+        error.section,
+        error.symbol_id,
+        now_ms,
     )

@@ -1,0 +1,9 @@
+-- $1 now, $2 one lease to give back whatever its age (or NULL). A page goes back to its job if that is still wanted.
+WITH gone AS (
+    DELETE FROM fetch_leases WHERE expires_at <= $1 OR id = $2 RETURNING job_id, symbol_id, span
+)
+INSERT INTO fetch_job_symbols AS s (job_id, symbol_id, remaining)
+SELECT g.job_id, g.symbol_id, range_agg(g.span)
+FROM gone AS g JOIN fetch_jobs AS j ON j.id = g.job_id AND j.state IN ('queued', 'running')
+GROUP BY g.job_id, g.symbol_id
+ON CONFLICT (job_id, symbol_id) DO UPDATE SET remaining = s.remaining + excluded.remaining
