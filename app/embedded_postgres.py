@@ -129,12 +129,7 @@ class EmbeddedPostgres:
                 )
             except asyncpg.InvalidPasswordError:
                 raise BadInput("POSTGRES_PORT", f"Another PostgreSQL answers on port {self.port}.") from None
-            except (
-                ConnectionError,
-                TimeoutError,
-                asyncpg.CannotConnectNowError,
-                asyncpg.ConnectionDoesNotExistError,
-            ):
+            except _NOT_YET:
                 await asyncio.sleep(0.05)
 
     async def _make_role(self, connection: "asyncpg.Connection") -> None:

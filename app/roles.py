@@ -10,12 +10,6 @@ from app.supervisor import Role
 CELERY = [sys.executable, "-m", "celery", "-A", "celery_app.celery_main"]
 
 
-def simulator(settings: Settings, environment: Mapping[str, str]) -> Role:
-    """The demo's exchanges, all on one port."""
-    command = [sys.executable, "-m", "scripts.cli", "simulate", "--port", str(settings.simulator_port)]
-    return Role("simulator", command, settings.log_dir / "simulator.log", environment)
-
-
 def all_roles(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Role]:
     """Everything but the servers and the simulator, in the order of starting."""
     return [
@@ -26,6 +20,16 @@ def all_roles(settings: Settings, environment: Mapping[str, str], folder: Path) 
         _web(settings, environment),
         _flower(settings, environment),
     ]
+
+
+def demo_roles(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Role]:
+    """The same, and before them the exchanges, all on one port."""
+    return [_simulator(settings, environment), *all_roles(settings, environment, folder)]
+
+
+def _simulator(settings: Settings, environment: Mapping[str, str]) -> Role:
+    command = [sys.executable, "-m", "scripts.cli", "simulate", "--port", str(settings.simulator_port)]
+    return Role("simulator", command, settings.log_dir / "simulator.log", environment)
 
 
 def _stream(settings: Settings, environment: Mapping[str, str], exchange: str) -> Role:

@@ -2,21 +2,19 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
-from app import embedded, roles, running
+from app import embedded, readiness, roles, running
 from app.ports import must_be_free
 from app.processes import Process, stop_leftovers
 from app.running import Running
 from app.settings import Settings, child_environment, shared_environment
-from app.supervisor import Supervisor
+from app.supervisor import Role, Supervisor
 from common.errors import Retryable
 
 #: Real seconds that a server or a one-time command may take; both are normally done in a few.
@@ -25,11 +23,23 @@ SERVER_S, COMMAND_S = 60, 600
 #: Real seconds for the roles to end by themselves, then for the servers: together below ten.
 STOP_ROLES_S, STOP_SERVERS_S = 5.5, 3.5
 
+#: One-time commands of ours, done once the servers answer.
+FIRST = (["db", "upgrade"],)
+
+MakeRoles = Callable[[Settings, Mapping[str, str], Path], list[Role]]
 Say = Callable[[str], None]
 Result = TypeVar("Result")
 
 
-async def run(settings: Settings, demo: bool, say: Say) -> None:
+async def run(
+    settings: Settings,
+    demo: bool,
+    say: Say,
+    *,
+    first: Sequence[list[str]] = FIRST,
+    make_roles: MakeRoles = roles.all_roles,
+    missing: Callable[[str], str] = readiness.missing,
+) -> None:
     """Start everything, say so once it is ready, and stop everything on the first SIGINT, SIGTERM or SIGHUP."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     lock = running.lock(settings.data_dir)
@@ -38,16 +48,24 @@ async def run(settings: Settings, demo: bool, say: Say) -> None:
         return
     with lock, contextlib.suppress(asyncio.CancelledError):
         _stop_on_signals()
-        await _Start(settings, demo, say).run()
+        await _Start(settings, demo, say, first, make_roles, missing).run()
     say("Everything is stopped.")
 
 
 class _Start:
     """One run of the supervisor, from empty ports to empty ports."""
 
-    def __init__(self, settings: Settings, demo: bool, say: Say) -> None:
-        self._settings = settings
-        self._say = say
+    def __init__(
+        self,
+        settings: Settings,
+        demo: bool,
+        say: Say,
+        first: Sequence[list[str]],
+        make_roles: MakeRoles,
+        missing: Callable[[str], str],
+    ) -> None:
+        self._settings, self._say = settings, say
+        self._first, self._make_roles, self._missing = first, make_roles, missing
         self._folder = settings.data_dir / "demo" if demo else settings.data_dir
         self._supervisor = Supervisor(self._changed)
         self._state = Running(running.this_process(), demo, _web_url(settings), settings.data_dir)
@@ -83,11 +101,9 @@ class _Start:
                 self._supervisor.start(role)
                 await _within(SERVER_S, until_ready(), f"{role.name} does not answer; its log is {role.log}")
             environment = child_environment(settings)
-            await _once(["db", "upgrade"], environment)
-            others = roles.all_roles(settings, environment, self._folder)
-            if self._state.demo:
-                others.insert(0, roles.simulator(settings, environment))
-            for role in others:
+            for command in self._first:
+                await _once(command, environment)
+            for role in self._make_roles(settings, environment, self._folder):
                 self._supervisor.start(role)
             await self._announce()
             await asyncio.Event().wait()
@@ -109,33 +125,13 @@ class _Start:
 
     async def _announce(self) -> None:
         url, told = self._state.web_url, ""
-        while waiting := await asyncio.to_thread(_what_is_missing, url):
+        while waiting := await asyncio.to_thread(self._missing, url):
             if waiting != told:
                 self._say(f"Waiting for {waiting} …")
                 told = waiting
             await asyncio.sleep(0.5)
         kind = " with simulated exchanges" if self._state.demo else ""
         self._say(f"Candlehouse is ready{kind}: {url}/view/wschart (Ctrl-C stops it)")
-
-
-def _what_is_missing(url: str) -> str:
-    """What /ready waits for, in its own words; empty when it waits for nothing."""
-    try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=5):
-            return ""
-    except urllib.error.HTTPError as error:
-        return _reasons(error.read())
-    except OSError:
-        return "the web server"
-
-
-def _reasons(body: bytes) -> str:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return "the web server"
-    reasons = answer.get("reasons") if isinstance(answer, dict) else None
-    return "; ".join(f"{who}: {why}" for who, why in reasons.items()) if reasons else "fresh candles"
 
 
 async def _once(arguments: list[str], environment: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app import log, start
+from app import log, roles, start
 from app.settings import load_settings
 
 
@@ -15,4 +15,4 @@ def up(
     """Start everything, print one line with the address when it is ready, and run until Ctrl-C or SIGTERM."""
     settings = load_settings(demo=demo)
     log.configure(settings.log_level, file=settings.log_dir / "supervisor.log")
-    asyncio.run(start.run(settings, demo, typer.echo))
+    asyncio.run(start.run(settings, demo, typer.echo, make_roles=roles.demo_roles if demo else roles.all_roles))

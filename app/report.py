@@ -1,0 +1,89 @@
+"""What `status` tells: each exchange's stream, what is stored, what is being fetched, and what is amiss."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from redis.asyncio import Redis
+
+from app import wiring
+from app.settings import Settings
+from app.stores.plan import JobRow, Progress
+from app.stores.redis_errors import translated
+from app.stores.statements import sql
+from common.clock import Clock
+from common.errors import CandlehouseError
+
+#: A stream whose newest candle began longer ago than this is not live.
+FRESH_S = 180
+
+
+@dataclass(slots=True)
+class Stream:
+    """What an exchange's stream last said of itself; `age_s` is that of its newest candle, None before the first."""
+
+    exchange: str
+    state: str
+    connections: int
+    symbols: int
+    age_s: float | None
+    last_error: str
+
+    @property
+    def live(self) -> bool:
+        return self.state == "connected" and self.age_s is not None and self.age_s <= FRESH_S
+
+
+@dataclass(slots=True)
+class Report:
+    """`troubles` are sentences; a report without any is healthy."""
+
+    streams: list[Stream] = field(default_factory=list)
+    candles: int = 0
+    symbols: int = 0
+    dirty: int = 0
+    jobs: list[tuple[JobRow, Progress]] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
+
+
+async def make(settings: Settings) -> Report:
+    """Ask both servers; one that does not answer is a trouble, not an error."""
+    report = Report()
+    for part in (_streams, _stored):
+        try:
+            await part(settings, report)
+        except CandlehouseError as error:
+            report.troubles.append(str(error))
+    return report
+
+
+async def _streams(settings: Settings, report: Report) -> None:
+    clock = wiring.clock(settings)
+    async with wiring.open_redis(settings) as redis:
+        for exchange in settings.streaming:
+            stream = parse(exchange, await _told(redis, exchange), clock)
+            report.streams.append(stream)
+            if not stream.live:
+                report.troubles.append(f"{exchange} is not live.")
+
+
+async def _told(redis: Redis, exchange: str) -> dict[str, str]:
+    with translated():
+        told = await redis.hgetall(f"candlehouse:stream:{exchange}")
+    return {name.decode(): value.decode() for name, value in told.items()}
+
+
+def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:
+    """A stream that says nothing is stopped: what it said lapses after two minutes."""
+    last_ms = int(told.get("last_candle_ms") or 0)
+    age_s = (clock.now_ms() - last_ms) / 1000 if last_ms else None
+    counts = int(told.get("connections") or 0), int(told.get("symbols") or 0)
+    return Stream(exchange, told.get("state", "stopped"), *counts, age_s, told.get("last_error", ""))
+
+
+async def _stored(settings: Settings, report: Report) -> None:
+    async with wiring.open_stores(settings, pool_size=1) as stores:
+        async with stores.db.connection() as connection:
+            report.candles, report.symbols = await connection.fetchrow(sql("status_counts"))
+        report.dirty = await stores.rollups.dirty_count()
+        for job in await stores.plan.unfinished():
+            report.jobs.append((job, await stores.plan.progress(job.id)))

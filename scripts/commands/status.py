@@ -1,0 +1,81 @@
+"""`candlehouse status`: what runs, how fresh it is, how far the fetches are, and how to look inside."""
+
+import asyncio
+from collections.abc import Iterator
+
+import typer
+
+from app import report, running
+from app.report import Report, Stream
+from app.running import Running
+from app.settings import Settings, load_settings
+from app.stores.plan import JobRow, Progress
+
+
+def status() -> None:
+    """Exit with 0 when every configured exchange is live and both servers answer, else with 1."""
+    settings = load_settings()
+    found = asyncio.run(report.make(settings))
+    for line in (*_instance(settings), *_lines(found), *_doors(settings)):
+        typer.echo(line)
+    if found.troubles:
+        raise typer.Exit(1)
+
+
+def _instance(settings: Settings) -> Iterator[str]:
+    state = running.alive(settings.data_dir)
+    if state is None or state != settings.instance:
+        yield "No instance of its own; the servers are those of the settings."
+        return
+    kind = "The demo" if state.demo else "Candlehouse"
+    yield f"{kind} runs at {state.web_url} (process {state.supervisor.pid})."
+    yield "Roles: " + ", ".join(f"{name} {child.pid}" for name, child in state.children.items())
+
+
+def _lines(found: Report) -> Iterator[str]:
+    yield ""
+    for stream in found.streams:
+        yield _stream(stream)
+    yield f"About {found.candles:,} candles of {found.symbols:,} symbols; {found.dirty:,} spans to roll up."
+    for job, progress in found.jobs:
+        yield _job(job, progress)
+    for trouble in found.troubles:
+        yield f"! {trouble}"
+
+
+def _stream(stream: Stream) -> str:
+    age = "no candle yet" if stream.age_s is None else f"newest candle {stream.age_s:.0f} s old"
+    counts = f"{stream.connections} connections, {stream.symbols} symbols"
+    problem = f" ({stream.last_error})" if stream.last_error else ""
+    return f"{stream.exchange:10} {stream.state:10} {counts}, {age}{problem}"
+
+
+def _job(job: JobRow, progress: Progress) -> str:
+    done = progress.minutes_total - progress.minutes_left
+    share = 100 * done / progress.minutes_total if progress.minutes_total else 100
+    return (
+        f"Fetch {job.id} of {job.exchange}: {progress.state}, {share:.0f} % of {progress.minutes_total:,} minutes, "
+        f"{progress.rows_written:,} rows, {progress.errors} errors"
+    )
+
+
+def _doors(settings: Settings) -> Iterator[str]:
+    """Lines to paste into a shell; the passwords stay in their files."""
+    yield ""
+    yield "Look inside:"
+    state = settings.instance
+    yield "  " + (_psql(state) if state and state.postgres else 'psql "$DATABASE_URL"')
+    yield "  " + (_redis_cli(state) if state and state.redis else 'redis-cli -u "$REDIS_URL"')
+
+
+def _psql(state: Running) -> str:
+    server = state.postgres
+    assert server
+    login = f"psql -h {server.host} -p {server.port} -U {server.user} {server.database}"
+    return f'PGPASSWORD="$(cat {server.password_file})" {login}'
+
+
+def _redis_cli(state: Running) -> str:
+    server = state.redis
+    assert server
+    return f'REDISCLI_AUTH="$(cat {server.password_file})" redis-cli -h {server.host} -p {server.port}'
