@@ -19,7 +19,7 @@ FRESH_S = 180
 
 @dataclass(slots=True)
 class Stream:
-    """What an exchange's stream last said of itself; `age_s` is that of its newest candle, None before the first."""
+    """What an exchange's stream last said of itself; `age_s` is its newest candle's, None before the first."""
 
     exchange: str
     state: str
@@ -69,7 +69,11 @@ async def _streams(settings: Settings, report: Report) -> None:
 async def _told(redis: Redis, exchange: str) -> dict[str, str]:
     with translated():
         told = await redis.hgetall(f"candlehouse:stream:{exchange}")
-    return {name.decode(): value.decode() for name, value in told.items()}
+    return {_text(name): _text(value) for name, value in told.items()}
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()
 
 
 def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:

@@ -51,12 +51,10 @@ def _stream(stream: Stream) -> str:
 
 
 def _job(job: JobRow, progress: Progress) -> str:
-    done = progress.minutes_total - progress.minutes_left
-    share = 100 * done / progress.minutes_total if progress.minutes_total else 100
-    return (
-        f"Fetch {job.id} of {job.exchange}: {progress.state}, {share:.0f} % of {progress.minutes_total:,} minutes, "
-        f"{progress.rows_written:,} rows, {progress.errors} errors"
-    )
+    total, done = progress.minutes_total, progress.minutes_total - progress.minutes_left
+    share = 100 * done / total if total else 100
+    counts = f"{progress.rows_written:,} rows, {progress.errors} errors"
+    return f"Fetch {job.id} of {job.exchange}: {progress.state}, {share:.0f} % of {total:,} minutes, {counts}"
 
 
 def _doors(settings: Settings) -> Iterator[str]:
