@@ -1,0 +1,99 @@
+"""The stream of closed candles, read by a consumer group that acknowledges what the database holds."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from app.messages import CandleMessage, decode
+from app.stores.latest import CLOSED_CANDLES
+from app.stores.redis_errors import translated
+from common.errors import Malformed
+
+GROUP = "update"
+
+Entry = tuple[str, CandleMessage | Malformed]
+
+# What any group has not acknowledged stays: neither its oldest pending entry nor what it was not yet given goes.
+_ACK = """
+local key, group, kept = KEYS[1], ARGV[1], nil
+redis.call('XACK', key, group, unpack(ARGV, 2))
+local function before(a, b)
+  local ams, an = string.match(a, '(%d+)-(%d+)')
+  local bms, bn = string.match(b, '(%d+)-(%d+)')
+  if tonumber(ams) ~= tonumber(bms) then return tonumber(ams) < tonumber(bms) end
+  return tonumber(an) < tonumber(bn)
+end
+for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
+  local of = {}
+  for i = 1, #info, 2 do of[info[i]] = info[i + 1] end
+  local pending = redis.call('XPENDING', key, of['name'])
+  local first = pending[1] > 0 and pending[2] or of['last-delivered-id']
+  if not kept or before(first, kept) then kept = first end
+end
+return redis.call('XTRIM', key, 'MINID', kept)
+"""
+
+
+class ClosedStream:
+    """As `consumer`: whoever starts again under the same name finds what it had not finished."""
+
+    def __init__(self, redis: Redis, consumer: str) -> None:
+        self._redis: Any = redis
+        self._consumer = consumer
+        self._ack = redis.register_script(_ACK)
+
+    async def ensure_group(self) -> None:
+        """A new group begins at the stream's oldest entry."""
+        with translated():
+            try:
+                await self._redis.xgroup_create(CLOSED_CANDLES, GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def read(self, count: int, block_ms: int) -> list[Entry]:
+        """New entries, waiting up to `block_ms` for the first. An entry that is no candle comes as Malformed."""
+        return await self._read(">", count, block_ms)
+
+    async def pending(self, count: int, after: str = "0-0") -> list[Entry]:
+        """Entries once given to this consumer and never acknowledged."""
+        return await self._read(after, count, None)
+
+    async def claim_stale(self, min_idle_ms: int, count: int = 1000) -> list[Entry]:
+        """Take over what another consumer was given longer ago and never acknowledged."""
+        with translated():
+            claimed = await self._redis.xautoclaim(CLOSED_CANDLES, GROUP, self._consumer, min_idle_ms, count=count)
+        return _entries(claimed[1])
+
+    async def ack(self, ids: Sequence[str]) -> None:
+        """These are done; the stream loses what everybody is done with."""
+        with translated():
+            for at in range(0, len(ids), 1000):
+                await self._ack(keys=[CLOSED_CANDLES], args=[GROUP, *ids[at : at + 1000]])
+
+    async def _read(self, after: str, count: int, block_ms: int | None) -> list[Entry]:
+        with translated():
+            try:
+                streams = {CLOSED_CANDLES: after}
+                answer = await self._redis.xreadgroup(GROUP, self._consumer, streams, count, block_ms or None)
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                await self.ensure_group()  # Redis was emptied
+                return []
+        found = answer.values() if isinstance(answer, dict) else (entries for _, entries in answer)
+        return [entry for entries in found for entry in _entries(entries)]
+
+
+def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
+    return [(entry.decode(), _candle(fields or {})) for entry, fields in raw]
+
+
+def _candle(fields: dict[bytes, Any]) -> CandleMessage | Malformed:
+    try:
+        return decode(fields[b"candle"])
+    except (KeyError, msgspec.MsgspecError) as error:
+        return Malformed("closed candle entry", f"{fields!r:.200}: {error}")

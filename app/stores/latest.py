@@ -1,0 +1,111 @@
+"""Live candles into Redis: the newest one of each market, its channel, and the streams that others read."""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.messages import CandleMessage, encode
+from app.stores.redis_errors import translated
+from common.clock import Clock
+from common.market import Instrument
+
+CLOSED_CANDLES = "closed_candles"
+EPOCH = "candlehouse:epoch"
+#: Where writers that know no instruments find the exchange's spelling of a market.
+ALIASES = "candlehouse:aliases"
+#: How far back `live_{exchange}` can be read, in the Clock's time.
+KEPT_MS = 600_000
+
+# One script a batch: its parts become visible together, a hash never goes back in time whoever writes, and it
+# costs the sender an eighth of pipelined commands. Entry ids are Redis's own time, so trimming is by that.
+_WRITE = """
+local live, closed, epoch = KEYS[1], KEYS[2], KEYS[3]
+local newest, fields = nil, nil
+for i = 3, #ARGV, 10 do
+  local name, alias, time, is_closed, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local send = 'ws_send_' .. name
+  local stored = redis.call('HGET', send, 'time')
+  if not stored or tonumber(stored) <= tonumber(time) then
+    local function set(key)
+      redis.call('HSET', key, 'time', time, 'open', ARGV[i + 5], 'high', ARGV[i + 6], 'low', ARGV[i + 7],
+        'close', ARGV[i + 8], 'volume', ARGV[i + 9])
+    end
+    set(send)
+    set('ws_serve_' .. name)
+    if alias ~= '' then
+      set('ws_send_' .. alias)
+      set('ws_serve_' .. alias)
+    end
+  end
+  redis.call('PUBLISH', send, message)
+  redis.call('XADD', live, '*', 'candle', message)
+  if is_closed == '1' then redis.call('XADD', closed, '*', 'candle', message) end
+end
+local now = redis.call('TIME')
+redis.call('XTRIM', live, 'MINID', '~', now[1] * 1000 - ARGV[2])
+redis.call('SET', epoch, ARGV[1], 'NX')
+return redis.call('GET', epoch)
+"""
+
+
+class LiveSink:
+    """`instruments` are the markets that this writer knows; without them the spelling is looked up in Redis."""
+
+    def __init__(self, redis: Redis, clock: Clock, instruments: Iterable[Instrument] | None = None) -> None:
+        self._redis: Any = redis
+        self._script = redis.register_script(_WRITE)
+        self._kept_ms = round(KEPT_MS / clock.rate)
+        self._own = None if instruments is None else aliases(instruments)
+        self._epoch = b""
+
+    async def write(self, messages: Sequence[CandleMessage]) -> None:
+        """All of them, in order. Raises Retryable when Redis does not take them; all may then be tried again."""
+        with translated():
+            known = self._own if self._own is not None else await self._read_aliases()
+            for exchange, batch in groupby(messages, attrgetter("exchange")):
+                await self._write(exchange, batch, known)
+
+    async def _write(self, exchange: str, batch: Iterable[CandleMessage], known: Mapping[str, str]) -> None:
+        args: list[str | bytes | int] = [secrets.token_hex(4), self._kept_ms]
+        for one in batch:
+            name = _name(one.exchange, one.market_type, one.base, one.quote)
+            prices = repr(one.open), repr(one.high), repr(one.low), repr(one.close), repr(one.volume)
+            args += (name, known.get(name, ""), one.time, "1" if one.source else "0", encode(one), *prices)
+        epoch = await self._script(keys=[live_stream(exchange), CLOSED_CANDLES, EPOCH], args=args)
+        if self._own and epoch != self._epoch:
+            await self._redis.hset(ALIASES, mapping={**self._own})
+        self._epoch = epoch
+
+    async def _read_aliases(self) -> dict[str, str]:
+        found = await self._redis.hgetall(ALIASES)
+        return {name.decode(): alias.decode() for name, alias in found.items()}
+
+
+def live_stream(exchange: str) -> str:
+    return f"live_{exchange}"
+
+
+def newest_key(exchange: str, base: str, quote: str, market_type: str = "spot") -> str:
+    """The hash of a market's newest candle, and its channel."""
+    return f"ws_send_{_name(exchange, market_type, base, quote)}"
+
+
+def aliases(instruments: Iterable[Instrument]) -> dict[str, str]:
+    """The exchange's spelling of each market that it spells otherwise, unless another market bears that name."""
+    names, spelled = set(), {}
+    for one in instruments:
+        name = _name(one.exchange, one.market_type, one.base, one.quote)
+        names.add(name)
+        native = (one.native_base or one.base, one.native_quote or one.quote)
+        if native != (one.base, one.quote):
+            spelled[name] = _name(one.exchange, one.market_type, *native)
+    return {name: alias for name, alias in spelled.items() if alias not in names}
+
+
+def _name(exchange: str, market_type: str, base: str, quote: str) -> str:
+    where = exchange if market_type == "spot" else f"{exchange}.{market_type}"
+    return f"{where};;{base};;{quote}"
