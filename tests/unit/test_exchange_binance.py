@@ -173,6 +173,14 @@ def test_w22_a_market_that_cannot_be_read_skips_itself_only() -> None:
     ] * 2
 
 
+def test_of_two_markets_with_one_name_the_one_that_trades_stays() -> None:
+    old = {"symbol": "AETHBTC", "status": "BREAK", "baseAsset": "ETH", "quoteAsset": "BTC"}
+    new = {**old, "symbol": "ETHBTC", "status": "TRADING"}
+    listing = EXCHANGE.parse_instruments(json.dumps({"symbols": [old, new]}).encode())
+    assert [one.native for one in listing.instruments] == ["ETHBTC"]
+    assert listing.skipped == ["binance lists ETHBTC and AETHBTC, both ETH/BTC; ETHBTC is kept."]
+
+
 def test_w22_a_listing_without_symbols_is_malformed_and_not_an_empty_exchange() -> None:
     with pytest.raises(Malformed):
         EXCHANGE.parse_instruments(b'{"code":0,"msg":"Service unavailable from a restricted location"}')

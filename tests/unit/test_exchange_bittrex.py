@@ -31,8 +31,12 @@ CANDLE = Candle(BTC, MINUTE, 57186.13, 57186.13, 57186.122, 57186.122, 0.0029104
 
 
 def push(sequence: int, market: str = "BTC-USD", delta: dict[str, str] = DELTA, **changes: Any) -> dict[str, Any]:
-    message = {"sequence": sequence, "marketSymbol": market, "interval": "MINUTE_1", "delta": delta}
-    return packed(json.dumps(message | {"candleType": "TRADE"} | changes).encode())
+    return packed(message(sequence, market, delta, **changes))
+
+
+def message(sequence: int, market: str = "BTC-USD", delta: dict[str, str] = DELTA, **changes: Any) -> bytes:
+    told = {"sequence": sequence, "marketSymbol": market, "interval": "MINUTE_1", "delta": delta}
+    return json.dumps(told | {"candleType": "TRADE"} | changes).encode()
 
 
 def packed(text: bytes) -> dict[str, Any]:
@@ -162,8 +166,9 @@ def test_a_placeholder_of_the_new_minute_is_running() -> None:
 
 
 def test_a_leaked_midpoint_candle_is_no_trade_candle() -> None:
-    session = EXCHANGE.session([BTC])
-    assert session.receive(frame(push(876), push(10774, candleType="MIDPOINT"), push(877))) == [CANDLE] * 2
+    session, middle = EXCHANGE.session([BTC]), DELTA | {"low": "57000", "volume": "0"}
+    strays = [push(number, delta=middle, candleType="MIDPOINT") for number in (877, 10774)]
+    assert session.receive(frame(push(876), *strays, push(877))) == [CANDLE] * 2
     assert session.notices() == []
 
 
@@ -194,6 +199,7 @@ def test_sequences_count_for_each_market_alone() -> None:
         push(1, delta=DELTA | {"low": "60000"}),
         packed(b"no json"),
         packed(b"[" * 1_000_000),
+        packed(b" " * 1_000_000 + message(1)),
         {"H": "C3", "M": "candle", "A": []},
         {"H": "C3", "M": "candle", "A": [7]},
         {"H": "C3", "M": "candle", "A": ["%%%"]},
