@@ -1,0 +1,85 @@
+"""What a person asks for: parsed, checked against what there is, refused in one sentence."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from common.symbols import matches, parse_symbol
+
+from app.stores.symbols import StoredSymbol
+from common.errors import BadInput
+from common.ports import Exchange
+from common.span import MINUTE_MS, Span, floor_minute
+
+#: Bitcoin's first block: nothing was traded before.
+EARLIEST_MS = 1_230_940_800_000
+
+TIME_FORM = "YYYY-MM-DDTHH:MM:SS"
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)?)?")
+
+
+def parse_time(field: str, text: str | None) -> int:
+    """UTC milliseconds of `2021-01-01T00:00:00`, also without the time or with Z or an offset."""
+    if not text:
+        raise BadInput(field, f"Say --{field} {TIME_FORM} (UTC).", TIME_FORM)
+    try:
+        if not _TIME.fullmatch(text):
+            raise ValueError(text)
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(
+            field,
+            f"--{field} {text!r} is not a date; write {TIME_FORM} (UTC), such as 2021-01-31T00:00:00.",
+            TIME_FORM,
+        ) from None
+    return round((then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def parse_span(start: str | None, end: str | None, now_ms: int) -> Span:
+    """The whole minutes with start <= time < end that are over."""
+    start_ms, end_ms = parse_time("start", start), parse_time("end", end)
+    if start_ms < EARLIEST_MS:
+        raise BadInput(
+            "start", f"--start {start} is before {time_text(EARLIEST_MS)}, when the first coin was mined."
+        )
+    if end_ms <= start_ms:
+        raise BadInput("end", f"--end {end} must be after --start {start} (the end itself is excluded).")
+    if end_ms > now_ms:
+        raise BadInput("end", f"--end {end} is in the future; it is {time_text(now_ms)} UTC now.")
+    span = Span(_next_minute(start_ms), min(_next_minute(end_ms), floor_minute(now_ms)))
+    if span.is_empty():
+        raise BadInput("end", f"No whole minute lies between --start {start} and --end {end}.")
+    return span
+
+
+def time_text(ms: int) -> str:
+    """`2021-01-31T00:00:00`."""
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def check_open(exchange: Exchange, rest_url: str) -> None:
+    """Refuse an exchange that closed, unless its requests go elsewhere (to a simulator)."""
+    if exchange.closed and rest_url.rstrip("/") == exchange.rest_url.rstrip("/"):
+        raise BadInput("exchange", exchange.closed)
+
+
+def named(symbols: str, stored: Mapping[str, StoredSymbol]) -> list[StoredSymbol]:
+    """The markets of a comma list in any spelling, each once, whether SYMBOLS selects them or not."""
+    names = [name.strip() for name in symbols.split(",") if name.strip()]
+    if not names:
+        raise BadInput("symbols", "--symbols names no market; write them as BTC/USDT,ETH/USDT.")
+    instruments = [one.instrument for one in stored.values()]
+    keys = dict.fromkeys(parse_symbol(name, instruments).key for name in names)
+    return [stored[key] for key in keys]
+
+
+def selected(exchange: str, patterns: str, stored: Iterable[StoredSymbol]) -> list[StoredSymbol]:
+    """The markets under trade that SYMBOLS selects; BadInput when there is none."""
+    chosen = [one for one in stored if one.instrument.is_trading and matches(patterns, one.instrument)]
+    if not chosen:
+        raise BadInput("symbols", f"SYMBOLS={patterns} selects no market of {exchange}; name some with --symbols.")
+    return chosen
+
+
+def _next_minute(ms: int) -> int:
+    return floor_minute(ms + MINUTE_MS - 1)

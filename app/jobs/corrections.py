@@ -1,0 +1,20 @@
+"""Tell those who watch live that a candle they know as closed has other values."""
+
+from collections.abc import Sequence
+
+from app.messages import from_candle
+from app.stores.candles import WriteResult
+from app.stores.latest import LiveSink
+from common.clock import Clock
+from common.market import Candle
+
+
+async def announce(result: WriteResult, candles: Sequence[Candle], sink: LiveSink, clock: Clock) -> int:
+    """Push those of one market's just written `candles` whose earlier values were others; how many they were."""
+    corrected = {open_ms for _, open_ms in result.corrected}
+    messages = [
+        from_candle(candle, clock.now_ms(), corrected=True) for candle in candles if candle.open_ms in corrected
+    ]
+    if messages:
+        await sink.write(messages)
+    return len(messages)

@@ -1,0 +1,32 @@
+"""Fill the last hours of the selected markets that have none, so that no chart starts empty."""
+
+from typing import TYPE_CHECKING
+
+from app.jobs.asked import selected
+from common.clock import Clock
+from common.errors import BadInput
+from common.span import MINUTE_MS, Span, floor_minute
+
+if TYPE_CHECKING:
+    from app.wiring import Stores
+
+HOUR_MS = 60 * MINUTE_MS
+
+
+async def plan(exchange: str, hours: int, patterns: str, *, stores: "Stores", clock: Clock) -> int | None:
+    """A job for the markets that have nothing yet of the older half of these hours; None when each has some.
+
+    The newer half says nothing: the live feed may have run for a while before this. A hole in it heals anyway.
+    """
+    now_ms = floor_minute(clock.now_ms())
+    span = Span(now_ms - hours * HOUR_MS, now_ms)
+    older = Span(span.start_ms, span.start_ms + span.minutes() // 2 * MINUTE_MS)
+    if older.is_empty() or await stores.plan.unfinished(exchange):
+        return None
+    try:
+        ids = [one.id for one in selected(exchange, patterns, (await stores.symbols.load(exchange)).values())]
+    except BadInput:
+        return None  # nothing selected is nothing to fill
+    missing = await stores.coverage.missing(ids, older)
+    empty = [symbol_id for symbol_id in ids if missing.get(symbol_id) == [older]]
+    return await stores.plan.create(exchange, empty, span) if empty else None

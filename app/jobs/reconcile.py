@@ -1,0 +1,133 @@
+"""Ask REST for the recent past of streamed markets: what the feed missed, and what it may have told wrongly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from redis.asyncio import Redis
+
+from app.jobs.corrections import announce
+from app.stores import streamed
+from app.stores.candles import StoredCandle
+from app.stores.latest import LiveSink
+from common.clock import Clock
+from common.errors import Malformed, Rejected
+from common.market import Instrument
+from common.ports import Exchange, Request
+from common.span import DAY_MS, MINUTE_MS, Span, floor_minute, union
+from fetchers.history import Answer, Get, newest_page
+
+if TYPE_CHECKING:
+    from app.wiring import Stores
+
+#: A feed that was off for longer starts anew; the time between is for `fetch`.
+FARTHEST_BACK_MS = 7 * DAY_MS
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Reconcile:
+    """One slice of a pass over an exchange's streamed markets (by symbol id), the most traded first."""
+
+    exchange: Exchange
+    markets: Mapping[int, Instrument]
+    get: Get
+    stores: "Stores"
+    sink: LiveSink
+    clock: Clock
+    window_minutes: int
+    #: Rate units that may still be spent while backfill waits for the same budget.
+    allowance: float = float("inf")
+    spent: int = field(default=0, init=False)
+    _until_ms: float = field(default=0, init=False)
+
+    async def run(self, for_s: float, left: Sequence[int] | None = None) -> list[int]:
+        """Work for about `for_s` real seconds, and return the symbol ids that this pass has still to look at.
+
+        A pass looks at all (None), later slices at what is `left`. Minutes that REST never answered for come
+        before those that it did, and also join a pass under way.
+        """
+        now_ms = self.clock.now_ms()
+        self._until_ms = now_ms + for_s * 1000 * self.clock.rate
+        needs = await self._needs(now_ms)
+        window = Span(floor_minute(now_ms) - self.window_minutes * MINUTE_MS, floor_minute(now_ms))
+        queue = await self._queue(set(self.markets if left is None else left), needs, now_ms)
+        while queue and not self._over():
+            if not await self._ask(queue[0], union([*needs[queue[0]], window])):
+                break
+            queue.pop(0)
+        return queue
+
+    async def _queue(self, left: set[int], needs: Mapping[int, list[Span]], now_ms: int) -> list[int]:
+        value = await streamed.traded(self.stores.db, self.markets, now_ms)
+        chosen = [one for one in self.markets if one in left or needs[one]]
+        return sorted(chosen, key=lambda one: (not needs[one], -value.get(one, 0)))
+
+    async def _needs(self, now_ms: int) -> dict[int, list[Span]]:
+        """What the feed's wanted minutes lack by now, and what only the feed has told."""
+        ids = list(self.markets)
+        final_ms = floor_minute(now_ms - round(self.exchange.limits.settle_s * 1000))
+        recent = Span(floor_minute(now_ms) - self.window_minutes * MINUTE_MS, final_ms)
+        wanted = await self._want(ids, now_ms)
+        missing = await self.stores.coverage.missing(ids, Span(floor_minute(now_ms - FARTHEST_BACK_MS), final_ms))
+        told = await streamed.unconfirmed(self.stores.db, ids, recent)
+        return {one: union([*_common(missing.get(one, []), wanted[one]), *told.get(one, [])]) for one in ids}
+
+    async def _want(self, ids: list[int], now_ms: int) -> dict[int, list[Span]]:
+        """From its first streamed minute on, every minute of a streamed market is wanted."""
+        wanted, grown = await self.stores.coverage.wanted(ids), {}
+        for one in ids:
+            last_ms = wanted[one][-1].end_ms if wanted.get(one) else 0
+            start_ms = last_ms if last_ms >= now_ms - FARTHEST_BACK_MS else floor_minute(now_ms) - MINUTE_MS
+            grown[one] = Span(start_ms, floor_minute(now_ms))
+        await self.stores.coverage.want({one: span for one, span in grown.items() if not span.is_empty()})
+        return {one: union([*wanted.get(one, []), grown[one]]) for one in ids}
+
+    async def _ask(self, symbol_id: int, spans: list[Span]) -> bool:
+        """Ask page by page, newest first, for these spans of one market; False when the slice ended on the way."""
+        while spans:
+            if self._over():
+                return False
+            wanted = Span(spans[0].start_ms, spans[-1].end_ms)
+            try:
+                answer = await newest_page(
+                    self.exchange, self.markets[symbol_id], wanted, get=self._pay, clock=self.clock
+                )
+            except (Rejected, Malformed) as error:
+                log.error("not reconciled", market=self.markets[symbol_id].key, reason=str(error))
+                return True
+            await self._write(symbol_id, answer)
+            spans = _common(spans, [Span(wanted.start_ms, answer.span.start_ms)])
+        return True
+
+    async def _write(self, symbol_id: int, answer: Answer) -> None:
+        rows = [StoredCandle(symbol_id, *candle[1:]) for candle in answer.candles]
+        cover = [] if answer.settled.is_empty() else [(symbol_id, answer.settled)]
+        result = await self.stores.candles.write(rows, cover=cover)
+        count = await announce(result, answer.candles, self.sink, self.clock)
+        if count:
+            log.info("corrected", market=self.markets[symbol_id].key, candles=count)
+
+    async def _pay(self, request: Request) -> bytes:
+        self.spent += request.weight
+        return await self.get(request)
+
+    def _over(self) -> bool:
+        return self.clock.now_ms() >= self._until_ms or self.spent >= self.allowance
+
+
+def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+    """The time that both lists have."""
+    return union(mine.clip(theirs) for mine in one for theirs in other)
+
+
+async def rung(redis: Redis, exchange: str) -> bool:
+    """Whether a feed reconnected since the last look. What it missed is known from the coverage; this is a bell."""
+    key = f"candlehouse:heals:{exchange}"
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.llen(key)
+        pipe.delete(key)
+        waiting, _ = await pipe.execute()
+    return bool(waiting)

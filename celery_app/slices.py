@@ -1,0 +1,97 @@
+"""The long jobs as slices of a few seconds, so that a year of history does not keep a worker from reconciling."""
+
+import structlog
+
+from app.jobs import backfill, first_fill, instruments
+from app.jobs.reconcile import Reconcile, rung
+from celery_app import chain
+from celery_app.orders import order_work
+from celery_app.worker_loop import Resources
+from common.symbols import matches
+from common.span import MINUTE_MS
+from fetchers import registry
+
+#: Real seconds; what a stopping worker has to wait for at most, apart from the page under way.
+SLICE_S = 5
+
+log = structlog.get_logger(__name__)
+
+
+async def work(r: Resources, name: str, job_id: int, token: str) -> bool:
+    """One slice of a job; False when its chain is to go on."""
+    if not await chain.is_current(r.redis, chain.of_job(job_id), token):
+        return True
+    exchange = registry.get(name)
+    done = await backfill.work(
+        job_id,
+        exchange,
+        get=r.get(exchange),
+        stores=r.stores,
+        sink=r.sink,
+        clock=r.clock,
+        lanes=r.settings.fetch_concurrency,
+        for_s=SLICE_S,
+    )
+    if done:
+        await chain.end(r.redis, chain.of_job(job_id))
+    return done
+
+
+async def resume(r: Resources, exchange: str, even_if_worked_on: bool) -> None:
+    """Have the unfinished jobs worked on that nobody works on: a message was lost, or its worker."""
+    for job in await r.stores.plan.unfinished(exchange):
+        if await order_work(r.redis, exchange, job.id, even_if_worked_on=even_if_worked_on):
+            log.info("job resumed", job=job.id, exchange=exchange)
+
+
+async def begin_first_fill(r: Resources, name: str) -> None:
+    exchange, hours = registry.get(name), r.settings.first_fill_hours
+    await instruments.ensure_known(exchange, get=r.get(exchange), symbols=r.stores.symbols, clock=r.clock)
+    job_id = await first_fill.plan(name, hours, r.settings.symbols, stores=r.stores, clock=r.clock)
+    if job_id is not None:
+        log.info("first fill planned", exchange=name, job=job_id, hours=hours)
+        await order_work(r.redis, name, job_id)
+
+
+async def begin_pass(r: Resources, exchange: str, only_if_rung: bool) -> str | None:
+    """The token of a new pass; None while one is under way, which takes up new holes by itself."""
+    if only_if_rung and not await rung(r.redis, exchange):
+        return None
+    return await chain.begin_alone(r.redis, chain.of_pass(exchange))
+
+
+async def reconcile(r: Resources, name: str, token: str, left: list[int] | None) -> tuple[list[int], float]:
+    """One slice of a pass: the symbol ids that are left, and after how many real seconds to look at them."""
+    if not await chain.is_current(r.redis, chain.of_pass(name), token):
+        return [], 0
+    exchange = registry.get(name)
+    known = (await r.stores.symbols.load(name, trading_only=True)).values()
+    markets = {one.id: one.instrument for one in known if matches(r.settings.symbols, one.instrument)}
+    minute, passed_ms = divmod(r.clock.now_ms(), MINUTE_MS)
+    spent_key = f"candlehouse:reconciled:{name}:{minute}"
+    slice_ = Reconcile(
+        exchange,
+        markets,
+        r.get(exchange),
+        r.stores,
+        r.sink,
+        r.clock,
+        r.settings.reconcile_minutes,
+        await _allowance(r, name, spent_key),
+    )
+    left = await slice_.run(SLICE_S, left)
+    await r.redis.incrby(spent_key, slice_.spent)
+    await r.redis.expire(spent_key, 120)
+    await r.stores.rollups.refresh()
+    if not left:
+        await chain.end(r.redis, chain.of_pass(name))
+    rest_s = (MINUTE_MS - passed_ms) / 1000 / r.clock.rate
+    return left, rest_s if slice_.spent >= slice_.allowance else 0
+
+
+async def _allowance(r: Resources, exchange: str, spent_key: str) -> float:
+    """Half of a minute's rate units while backfill waits for the other half; otherwise as many as there are."""
+    if not await r.stores.plan.unfinished(exchange):
+        return float("inf")
+    half = r.settings.weight_per_minute(exchange) * r.settings.budget_share / 2
+    return half - int(await r.redis.get(spent_key) or 0)

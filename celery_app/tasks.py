@@ -1,0 +1,95 @@
+"""Celery's tasks, each a thin shell: run a job on the process's loop, and order what follows."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from app.jobs import instruments
+from app.stores import analytics
+from celery_app import slices
+from celery_app.celery_main import app
+from celery_app.orders import order
+from celery_app.worker_loop import Resources, run
+from common.errors import Malformed, Retryable
+from fetchers import registry
+
+#: Before a task is tried again whose exchange, or database, could not be reached.
+AGAIN_S = 30
+
+R = TypeVar("R")
+log = structlog.get_logger(__name__)
+
+
+def _task(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def made(function: Callable[..., None]) -> Callable[..., None]:
+        task: Callable[..., None] = app.task(bind=True, name=f"celery_app.tasks.{name}", max_retries=None)(
+            function
+        )
+        return task
+
+    return made
+
+
+def _run(task: Any, job: Callable[[Resources], Awaitable[R]]) -> R:
+    """Run `job`; when the other side cannot answer now, order the same task again for later."""
+    try:
+        return run(job)
+    except (Retryable, Malformed) as error:
+        log.warning("task postponed", task=task.name, reason=str(error), again_in_s=AGAIN_S)
+        raise task.retry(exc=error, countdown=AGAIN_S) from error
+
+
+@_task("work")
+def work(self: Any, exchange: str, job_id: int, token: str) -> None:
+    """One slice of job `job_id`, then a message for the next."""
+    if not _run(self, lambda r: slices.work(r, exchange, job_id, token)):
+        order("work", exchange, job_id, token)
+
+
+@_task("resume")
+def resume(self: Any, exchange: str, even_if_worked_on: bool = False) -> None:
+    _run(self, lambda r: slices.resume(r, exchange, even_if_worked_on))
+
+
+@_task("first_fill")
+def first_fill(self: Any, exchange: str) -> None:
+    """Plan the last hours of what SYMBOLS selects and has none, and have it worked on."""
+    _run(self, lambda r: slices.begin_first_fill(r, exchange))
+
+
+@_task("reconcile")
+def reconcile(self: Any, exchange: str) -> None:
+    """Begin a pass over the streamed markets."""
+    if token := _run(self, lambda r: slices.begin_pass(r, exchange, only_if_rung=False)):
+        order("reconcile_slice", exchange, token, None)
+
+
+@_task("heal")
+def heal(self: Any, exchange: str) -> None:
+    """Begin a pass at once where a feed has reconnected."""
+    if token := _run(self, lambda r: slices.begin_pass(r, exchange, only_if_rung=True)):
+        order("reconcile_slice", exchange, token, None)
+
+
+@_task("reconcile_slice")
+def reconcile_slice(self: Any, exchange: str, token: str, left: list[int] | None) -> None:
+    rest, after_s = _run(self, lambda r: slices.reconcile(r, exchange, token, left))
+    if rest:
+        order("reconcile_slice", exchange, token, rest, after_s=after_s)
+
+
+@_task("refresh_instruments")
+def refresh_instruments(self: Any, name: str) -> None:
+    one = registry.get(name)
+    _run(self, lambda r: instruments.refresh(one, get=r.get(one), symbols=r.stores.symbols, clock=r.clock))
+
+
+@_task("refresh_analytics")
+def refresh_analytics(self: Any) -> None:
+    _run(self, lambda r: analytics.refresh(r.stores.db, r.clock.now_ms()))
+
+
+@_task("ensure_partitions")
+def ensure_partitions(self: Any) -> None:
+    _run(self, lambda r: r.stores.candles.ensure_partitions(r.clock.now_ms()))

@@ -1,0 +1,125 @@
+"""Each worker process owns one event loop in a thread, with one database pool and one HTTP client on it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from celery import signals
+from redis.asyncio import Redis
+
+from app import wiring
+from app.settings import Settings, load_settings
+from app.stores.latest import LiveSink
+from common.clock import Clock
+from common.ports import Exchange
+from fetchers.history import Get
+from fetchers.http import HttpClient
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a task works with; opened once a process."""
+
+    settings: Settings
+    clock: Clock
+    redis: Redis
+    http: HttpClient
+    stores: wiring.Stores
+    sink: LiveSink
+
+    def get(self, exchange: Exchange) -> Get:
+        return lambda request: self.http.get_retrying(exchange, request)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings | None = None) -> AsyncIterator[Resources]:
+    """Nothing connects before its first use."""
+    settings = settings or load_settings()
+    clock, redis = wiring.clock(settings), wiring.open_redis(settings)
+    http = wiring.open_http(settings, redis)
+    try:
+        async with wiring.open_stores(settings) as stores:
+            yield Resources(settings, clock, redis, http, stores, LiveSink(redis, clock))
+    finally:
+        await http.close()
+        await redis.aclose()
+
+
+class WorkerLoop(Generic[T]):
+    """An event loop in a thread that keeps `open_()` open; `run` is called from any other thread."""
+
+    def __init__(self, open_: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self._open = open_
+        self._loop = asyncio.new_event_loop()
+        self._resources: asyncio.Future[T] = self._loop.create_future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._live, name="worker loop", daemon=True)
+        self._thread.start()
+
+    def run(self, job: Callable[[T], Awaitable[R]]) -> R:
+        """Wait for `job`; whatever interrupts the waiting ends the job too."""
+
+        async def with_resources() -> R:
+            return await job(await asyncio.shield(self._resources))
+
+        future = asyncio.run_coroutine_threadsafe(with_resources(), self._loop)
+        try:
+            result: R = future.result()
+        except BaseException:
+            future.cancel()
+            raise
+        return result
+
+    def close(self, limit_s: float = 10) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(limit_s)
+
+    def _live(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._keep_open())
+
+    async def _keep_open(self) -> None:
+        try:
+            async with self._open() as resources:
+                self._resources.set_result(resources)
+                await self._stop.wait()
+        except BaseException as error:
+            if self._resources.done():
+                raise
+            self._resources.set_exception(error)  # each task tells it; the loop stays for them to ask on
+            await self._stop.wait()
+
+
+_lock = threading.Lock()
+_own: WorkerLoop[Resources] | None = None
+
+
+def run(job: Callable[[Resources], Awaitable[R]]) -> R:
+    """Run `job` on this process's loop, which is made at the latest now."""
+    return _started().run(job)
+
+
+def _started(**_: Any) -> WorkerLoop[Resources]:
+    global _own
+    with _lock:
+        if _own is None:
+            _own = WorkerLoop(open_resources)
+        return _own
+
+
+def _closed(**_: Any) -> None:
+    global _own
+    with _lock:
+        if _own is not None:
+            _own.close()
+            _own = None
+
+
+signals.worker_process_init.connect(_started)
+signals.worker_process_shutdown.connect(_closed)

@@ -1,0 +1,1 @@
+"""The predecessor's two command lines, `python -m scripts.fetchers.rest` and `… .ws`."""

@@ -1,0 +1,15 @@
+"""`python -m scripts.fetchers.rest fetch|resume --exchange X …`: the same as `candlehouse fetch|resume`."""
+
+import typer
+
+from scripts.cli import run
+from scripts.commands.fetch import fetch, resume
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+app.command()(fetch)
+app.command()(resume)
+
+if __name__ == "__main__":
+    run(typer.main.get_command(app), name="python -m scripts.fetchers.rest")

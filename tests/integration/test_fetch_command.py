@@ -1,0 +1,117 @@
+"""`fetch` and `resume` refuse a person's mistakes in one sentence with status 2, and change nothing."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+import typer
+
+from scripts.cli import run
+from scripts.fetchers.rest import app
+from tests.fixtures.simulator import Simulator, simulator
+from tests.fixtures.workers import environment
+
+__all__ = ["simulator"]
+
+A_DAY = ["--start", "2026-09-12T00:00:00", "--end", "2026-09-13T00:00:00"]
+
+
+class CommandLine:
+    """Calls `python -m scripts.fetchers.rest` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            run(typer.main.get_command(app), list(arguments))
+        captured = self._capsys.readouterr()
+        return int(ended.value.code or 0), captured.out + captured.err
+
+
+@pytest.fixture
+def rest(
+    simulator: Simulator,
+    postgres_url: str,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[CommandLine]:
+    for name, value in environment(simulator, postgres_url, redis_url, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    yield CommandLine(capsys)
+
+
+def jobs(url: str) -> int:
+    async def count() -> int:
+        connection = await asyncpg.connect(url)
+        try:
+            found: int = await connection.fetchval("SELECT count(*) FROM fetch_jobs")
+        finally:
+            await connection.close()
+        return found
+
+    return asyncio.run(count())
+
+
+MISTAKES = [
+    (["fetch", *A_DAY], "Say --exchange, one of binance, bitfinex, bittrex."),
+    (["fetch", "--exchange", "mtgox", *A_DAY], "Unknown exchange 'mtgox'; use one of binance, bitfinex, bittrex."),
+    (["resume", "--exchange", "mtgox"], "Unknown exchange 'mtgox'; use one of binance, bitfinex, bittrex."),
+    (["fetch", "--exchange", "binance", "--end", "2026-09-13"], "Say --start YYYY-MM-DDTHH:MM:SS (UTC)."),
+    (["fetch", "--exchange", "binance", "--start", "2026-09-13"], "Say --end YYYY-MM-DDTHH:MM:SS (UTC)."),
+    (["fetch", "--exchange", "binance", "--start", "soon", "--end", "2026-09-13"], "--start 'soon' is not a date"),
+    (["fetch", "--exchange", "binance", *A_DAY[2:], "--start", "2026-09-14"], "must be after"),
+    (["fetch", "--exchange", "binance", *A_DAY[:2], "--end", "2126-01-01"], "is in the future"),
+    (["fetch", "--exchange", "binance", *A_DAY[2:], "--start", "2008-01-01"], "is before 2009-01-03"),
+    (["fetch", "--exchange", "binance", *A_DAY, "--symbols", "BTC/USTD"], "did you mean"),
+    (["fetch", "--exchange", "binance", *A_DAY, "--symbols", " , "], "--symbols names no market"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=[words for _, words in MISTAKES])
+def test_a_mistake_is_one_sentence_and_status_2_and_plans_nothing(
+    rest: CommandLine, postgres_url: str, arguments: list[str], words: str
+) -> None:
+    status, said = rest(*arguments)
+    assert status == 2 and words in said and said.count("\n") == 1, said
+    assert jobs(postgres_url) == 0
+
+
+def test_symbols_that_select_nothing_of_the_exchange_are_a_mistake(
+    rest: CommandLine, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYMBOLS", "bitfinex:*")
+    status, said = rest("fetch", "--exchange", "binance", *A_DAY)
+    assert (status, said) == (2, "SYMBOLS=bitfinex:* selects no market of binance; name some with --symbols.\n")
+    assert jobs(postgres_url) == 0
+
+
+def test_a_market_outside_symbols_can_be_named(rest: CommandLine, postgres_url: str) -> None:
+    status, said = rest("fetch", "--exchange", "bitfinex", *A_DAY, "--symbols", "tDUSK:USD", "--detach")
+    assert status == 0 and "1 market of bitfinex" in said
+    assert jobs(postgres_url) == 1
+
+
+def test_a_closed_exchange_says_so(rest: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BITTREX_REST_URL")
+    status, said = rest("fetch", "--exchange", "bittrex", *A_DAY)
+    assert status == 2 and "Bittrex closed on 4 December 2023" in said and said.count("\n") == 1
+
+
+def test_an_exchange_that_cannot_be_reached_is_one_sentence_and_may_work_later(
+    rest: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BINANCE_REST_URL", "http://127.0.0.1:9/binance")
+    status, said = rest("fetch", "--exchange", "binance", *A_DAY)
+    assert status == 1 and said.count("\n") == 1 and "Traceback" not in said
+
+
+def test_servers_that_are_not_there_are_one_sentence(rest: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://x:y@127.0.0.1:9/z")
+    status, said = rest("resume", "--exchange", "binance")
+    assert status == 1 and "PostgreSQL at 127.0.0.1:9 cannot be reached" in said and said.count("\n") == 1

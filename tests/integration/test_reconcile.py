@@ -1,0 +1,117 @@
+"""Asking REST for the recent past of what is streamed: holes heal, wrong minutes are corrected and announced."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile, rung
+from app.messages import CandleMessage, decode
+from app.stores.symbols import StoredSymbol
+from common.market import Source
+from common.span import MINUTE_MS, Span
+from fetchers import registry
+from tests.fixtures.instance import Instance, open_instance
+from tests.fixtures.simulator import Simulator, simulator
+
+__all__ = ["simulator"]
+
+
+@pytest.fixture
+async def instance(simulator: Simulator, postgres_url: str, redis_url: str) -> AsyncIterator[Instance]:
+    async with open_instance(simulator, postgres_url, redis_url) as opened:
+        yield opened
+
+
+def reconcile(instance: Instance, markets: Sequence[StoredSymbol], allowance: float = float("inf")) -> Reconcile:
+    exchange, r = registry.get(markets[0].instrument.exchange), instance.resources
+    streamed = {one.id: one.instrument for one in markets}
+    return Reconcile(exchange, streamed, r.get(exchange), r.stores, r.sink, r.clock, 15, allowance)
+
+
+def this_minute(instance: Instance) -> int:
+    return instance.resources.clock.now_ms() // MINUTE_MS * MINUTE_MS
+
+
+def markets_left(markets: Sequence[StoredSymbol], left: Sequence[int]) -> list[str]:
+    return [one.instrument.native for number in left for one in markets if one.id == number]
+
+
+async def pushed(instance: Instance, exchange: str) -> list[CandleMessage]:
+    entries = await instance.resources.redis.xrange(f"live_{exchange}")
+    return [decode(fields[b"candle"]) for _, fields in entries]
+
+
+@pytest.mark.parametrize("exchange", registry.names())
+async def test_a_hole_in_the_feed_is_asked_for_and_only_once(instance: Instance, exchange: str) -> None:
+    (market,) = await instance.know(exchange, "BTC/USDT")
+    hole = Span(this_minute(instance) - 200 * MINUTE_MS, this_minute(instance) - 100 * MINUTE_MS)
+    await instance.resources.stores.coverage.want({market.id: hole})
+    assert await reconcile(instance, [market]).run(20) == []
+    # Wanted since the hole began: what came after it was never covered either.
+    since = Span(hole.start_ms, this_minute(instance) - 3 * MINUTE_MS)
+    assert await instance.rows(market.id, since) == instance.truth(market, since)
+    assert await instance.resources.stores.coverage.missing([market.id], since) == {market.id: []}
+    asked = len(instance.candle_requests())
+    await reconcile(instance, [market]).run(20)
+    spans = instance.candle_requests()[asked:]
+    assert len(spans) == 1, "the second pass asks for the window alone"
+
+
+async def test_what_only_the_feed_told_is_confirmed_and_a_wrong_closed_candle_is_announced(
+    instance: Instance,
+) -> None:
+    (market,) = await instance.know("binance", "BTC/USDT")
+    span = Span(this_minute(instance) - 6 * MINUTE_MS, this_minute(instance) - 4 * MINUTE_MS)
+    await instance.fill([market], span)
+    wrong, right = instance.truth(market, span)
+    async with instance.resources.stores.db.connection() as connection:
+        await connection.execute("UPDATE candles SET source = $1", Source.CLOSING_MESSAGE)
+        await connection.execute("UPDATE candles SET high = high * 2 WHERE time = $1", wrong[0])
+    await reconcile(instance, [market]).run(20)
+    assert await instance.rows(market.id, span) == [wrong, right]
+    corrections = [one for one in await pushed(instance, "binance") if span.has(one.time)]
+    assert [(one.time, one.high, one.corrected, one.closed) for one in corrections] == [
+        (wrong[0], wrong[2], True, True)
+    ]
+
+
+async def test_the_most_traded_market_with_a_hole_comes_first_and_the_half_of_the_budget_is_the_end(
+    instance: Instance,
+) -> None:
+    markets = await instance.know("binance", "LTC/BTC", "XLM/BTC", "ETH/USDT", "BTC/USDT")
+    day = Span(this_minute(instance) - 300 * MINUTE_MS, this_minute(instance) - 60 * MINUTE_MS)
+    await instance.fill(markets, day)
+    await reconcile(instance, markets).run(20)
+    instance.simulator.clear_log()
+    # A minute that nobody confirmed, in the least traded one.
+    lost = Span(this_minute(instance) - 9 * MINUTE_MS, this_minute(instance) - 8 * MINUTE_MS)
+    async with instance.resources.stores.db.connection() as connection:
+        await connection.execute(
+            "UPDATE candles SET source = 2 WHERE symbol_id = $1 AND time = $2", markets[1].id, lost[0]
+        )
+    left = await reconcile(instance, markets, allowance=4).run(20)
+    asked = [entry["query"].split("symbol=")[1].split("&")[0] for entry in instance.candle_requests()]
+    # Two requests of weight 2: first the hole, then the most traded; an alt coin in bitcoins is worth the least.
+    assert asked[0] == "XLMBTC" and {asked[1], markets_left(markets, left)[0]} == {"BTCUSDT", "ETHUSDT"}
+    assert markets_left(markets, left)[1] == "LTCBTC" and len(left) == 2
+
+
+async def test_a_market_never_streamed_is_wanted_from_now_on_and_a_long_silence_is_left_to_fetch(
+    instance: Instance,
+) -> None:
+    markets = await instance.know("bitfinex", "BTC/USDT", "ETH/USDT")
+    long_ago = Span(
+        this_minute(instance) - 2 * FARTHEST_BACK_MS, this_minute(instance) - 2 * FARTHEST_BACK_MS + MINUTE_MS
+    )
+    await instance.resources.stores.coverage.want({markets[1].id: long_ago})
+    await reconcile(instance, markets).run(20)
+    wanted = await instance.resources.stores.coverage.wanted([one.id for one in markets])
+    first = [spans[-1] for spans in wanted.values()]
+    assert [span.minutes() for span in first] == [1, 1]
+    assert wanted[markets[1].id][0] == long_ago
+
+
+async def test_a_reconnect_rings_once(instance: Instance) -> None:
+    redis = instance.resources.redis
+    await redis.rpush("candlehouse:heals:binance", b"{}", b"{}")
+    assert [await rung(redis, "binance"), await rung(redis, "binance")] == [True, False]

@@ -1,0 +1,78 @@
+"""Celery's application: its queues, its schedule, and that importing it touches nothing."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from app.settings import load_settings
+from celery_app.configuration import COMMON_QUEUE, configuration, queue_of, schedule
+from fetchers import registry
+
+REDIS = {"REDIS_URL": "redis://:secret@10.1.2.3:6390/0", "DATABASE_URL": "postgresql://x:y@10.1.2.3/z"}
+
+
+def test_importing_reads_no_environment_and_connects_to_nothing() -> None:
+    code = (
+        "import os, socket\n"
+        "class Refusing(dict):\n"
+        "    pass\n"
+        "def refuse(*a, **k): raise AssertionError('connects')\n"
+        "socket.socket.connect = refuse\n"
+        "import celery_app.celery_main as main, celery_app.celery_tasks, celery_app.tasks, celery_app.on_start\n"
+        "assert not main.app.configured\n"
+        "import threading; assert threading.active_count() == 1\n"
+    )
+    # A setting that no start would accept: whoever reads it raises.
+    environment = {**os.environ, "CLOCK_RATE": "never"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
+
+
+def test_every_exchange_of_the_registry_has_its_queue_and_messages_are_plain_json(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in REDIS.items():
+        monkeypatch.setenv(name, value)
+    made = configuration()
+    assert {queue.name for queue in made["task_queues"]} == {*map(queue_of, registry.names()), COMMON_QUEUE}
+    wanted = {
+        "broker_url": "redis://:secret@10.1.2.3:6390/1",
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+    }
+    assert {name: made[name] for name in wanted} == wanted
+
+
+def test_beat_orders_each_exchange_on_its_own_queue_and_lets_untaken_messages_lapse() -> None:
+    made = schedule(
+        load_settings({**REDIS, "EXCHANGES": "bitfinex", "RECONCILE_EVERY_S": "120"}, dotenv="/nowhere")
+    )
+    assert made["reconcile bitfinex"] == {
+        "task": "celery_app.tasks.reconcile",
+        "schedule": 120.0,
+        "args": ["bitfinex"],
+        "options": {"queue": "bitfinex_rest", "expires": 120.0},
+    }
+    assert {entry["task"].rsplit(".")[-1] for entry in made.values()} == {
+        *("reconcile", "heal", "resume", "refresh_instruments", "first_fill"),
+        *("refresh_analytics", "ensure_partitions"),
+    }
+    assert {entry["options"]["queue"] for entry in made.values()} == {"bitfinex_rest", "all_rest"}
+
+
+def test_the_predecessors_tasks_go_to_their_exchanges_queue() -> None:
+    route = configuration_route()
+    assert route("celery_app.celery_tasks.bitfinex_resume_fetch") == {"queue": "bitfinex_rest"}
+    assert route("celery_app.celery_tasks.all_fetch_symbol_data") is None
+    assert route("celery_app.tasks.work") is None
+
+
+def configuration_route():  # type: ignore[no-untyped-def]
+    from celery_app.configuration import _route
+
+    return lambda name: _route(name, (), {}, {})
