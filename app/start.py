@@ -129,7 +129,7 @@ class _Start:
             if waiting != told:
                 self._say(f"Waiting for {waiting} …")
                 told = waiting
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
         kind = " with simulated exchanges" if self._state.demo else ""
         self._say(f"Candlehouse is ready{kind}: {url}/view/wschart (Ctrl-C stops it)")
 

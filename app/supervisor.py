@@ -77,7 +77,7 @@ class Supervisor:
                 for child in chosen:
                     await child.ended.wait()
         for child in chosen:
-            child.kill()
+            child.end()
         for child in chosen:
             await child.ended.wait()
 
@@ -118,6 +118,12 @@ class _Child:
         self._stopping.set()
         if self.process is not None:
             self.process.ask()
+
+    def end(self) -> None:
+        """Kill what did not stop when it was asked."""
+        if not self.ended.is_set():
+            self._log.warning("did not stop in time and is killed")
+            self.kill()
 
     def kill(self) -> None:
         if self.process is not None:
