@@ -142,6 +142,8 @@ class Live:
         except Malformed as error:
             return self._complaints.tell(error)
         if candle.open_ms > self._last_candle_ms:
+            if not self._last_candle_ms:
+                self._changed.set()  # readiness waits for this
             self._last_candle_ms = candle.open_ms
         if message is not None:
             self._buffer.put(message)
@@ -157,6 +159,7 @@ class Live:
     def _regain(self, number: int, symbols: int) -> None:
         log.info("Connected", exchange=self._exchange.name, shard=number, symbols=symbols)
         self._up.add(number)
+        self._last_error = ""
         if (since_ms := self._lost_ms.pop(number, None)) is not None:
             self._holes.append(Span(since_ms, self._clock.now_ms()))
         self._changed.set()

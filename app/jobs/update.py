@@ -1,0 +1,193 @@
+"""Drain the stream of closed candles into the database: commit, then acknowledge, so that nothing is ever lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import asyncpg
+import structlog
+
+from app.jobs.outage import Outage
+from app.messages import CandleMessage
+from app.stores.candles import CandleStore, StoredCandle
+from app.stores.closed_stream import ClosedStream, Entry
+from app.stores.errors import ErrorStore, FetchError
+from app.stores.rollups import RollupStore
+from app.stores.symbols import SymbolStore
+from common.clock import Clock
+from common.errors import Malformed, Rejected, Retryable
+from common.market import Source
+from common.span import MINUTE_MS, Span
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Real time: how long the first entry of a batch is waited for, and how long others may join it.
+BLOCK_MS, GATHER_S = 2_000, 0.25
+#: What another updater was given this long ago (real time) and did not finish is ours; looked for as often.
+STALE_MS = 60_000
+#: Unknown markets are looked up again after this long, in the Clock's time.
+RELOAD_MS = 30_000
+
+#: What PostgreSQL or its driver says about a row that it will never take.
+_POISON = (OverflowError, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
+
+
+async def run_update(
+    closed: ClosedStream,
+    candles: CandleStore,
+    symbols: SymbolStore,
+    rollups: RollupStore,
+    errors: ErrorStore,
+    clock: Clock,
+    *,
+    batch: int = 5000,
+) -> None:
+    """Never returns; cancel it at any moment."""
+    update = Update(closed, candles, symbols, rollups, errors, clock, batch)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(update.drain())
+        tasks.create_task(update.refresh_rollups())
+
+
+class _Row(NamedTuple):
+    """A candle that can be stored, and what it covers."""
+
+    message: CandleMessage
+    candle: StoredCandle
+
+    def cover(self) -> list[tuple[int, Span]]:
+        if self.candle.source != Source.CLOSING_MESSAGE:
+            return []
+        return [(self.candle.symbol_id, Span(self.candle.open_ms, self.candle.open_ms + MINUTE_MS))]
+
+
+class Update:
+    """One consumer. A slow refresh of the rollups never holds up the draining."""
+
+    def __init__(
+        self,
+        closed: ClosedStream,
+        candles: CandleStore,
+        symbols: SymbolStore,
+        rollups: RollupStore,
+        errors: ErrorStore,
+        clock: Clock,
+        batch: int,
+    ) -> None:
+        self._closed = closed
+        self._candles = candles
+        self._symbols = symbols
+        self._rollups = rollups
+        self._errors = errors
+        self._clock = clock
+        self._batch = batch
+        self._ids: Mapping[str, int] = {}
+        self._unknown: set[str] = set()
+        self._loaded_ms = 0
+        self._written = asyncio.Event()
+
+    async def drain(self) -> None:
+        """First what this consumer left undone, then what others left, then what comes."""
+        redis = Outage("Redis", self._clock)
+        await _until_done(redis, self._closed.ensure_group)
+        while entries := await _until_done(redis, lambda: self._closed.pending(self._batch)):
+            await self._finish(entries, redis)
+        loop, next_look_s = asyncio.get_running_loop(), 0.0
+        while True:
+            if loop.time() >= next_look_s:
+                next_look_s = loop.time() + STALE_MS / 1000
+                while stale := await _until_done(redis, lambda: self._closed.claim_stale(STALE_MS, self._batch)):
+                    await self._finish(stale, redis)
+            if fresh := await _until_done(redis, self._gather):
+                await self._finish(fresh, redis)
+
+    async def refresh_rollups(self) -> None:
+        """After writes, and once at the start for what a predecessor did not come to."""
+        database = Outage("PostgreSQL (rollups)", self._clock)
+        while True:
+            self._written.clear()
+            await _until_done(database, self._rollups.refresh)
+            await self._written.wait()
+
+    async def _gather(self) -> list[Entry]:
+        """A batch, or what came within a quarter of a second."""
+        entries = await self._closed.read(self._batch, BLOCK_MS)
+        if entries and len(entries) < self._batch:
+            await asyncio.sleep(GATHER_S)
+            entries += await self._closed.read(self._batch - len(entries), 0)
+        return entries
+
+    async def _finish(self, entries: Sequence[Entry], redis: Outage) -> None:
+        database = Outage("PostgreSQL", self._clock)
+        await _until_done(database, lambda: self._store([entry for _, entry in entries]))
+        await _until_done(redis, lambda: self._closed.ack([entry_id for entry_id, _ in entries]))
+        self._written.set()
+
+    async def _store(self, entries: Sequence[CandleMessage | Malformed]) -> None:
+        messages = [entry for entry in entries if isinstance(entry, CandleMessage)]
+        for entry in entries:
+            if isinstance(entry, Malformed):
+                log.error("An entry of the closed candles is none", reason=str(entry))
+        await self._know({message.key for message in messages})
+        rows = [
+            _Row(one, StoredCandle(self._ids[one.key], one.time, *_values(one)))
+            for one in messages
+            if one.key in self._ids
+        ]
+        await self._write(rows)
+        for one in messages:
+            if one.key not in self._ids:
+                await self._report(one, None, "UnknownSymbol", "symbol_exchange does not hold this market")
+
+    async def _write(self, rows: Sequence[_Row]) -> None:
+        """All rows but those that can never be stored, which must not take the others with them."""
+        if not rows:
+            return
+        try:
+            await self._candles.write(
+                [row.candle for row in rows], cover=[one for row in rows for one in row.cover()]
+            )
+        except _POISON as error:
+            if len(rows) == 1:
+                message, candle = rows[0]
+                await self._report(message, candle.symbol_id, type(error).__name__, str(error))
+                return
+            await self._write(rows[: len(rows) // 2])
+            await self._write(rows[len(rows) // 2 :])
+
+    async def _know(self, keys: set[str]) -> None:
+        """Load the symbols when a market is new, not at each candle of one that stays unknown."""
+        unknown = keys - self._ids.keys()
+        now_ms = self._clock.now_ms()
+        if unknown - self._unknown or (unknown and now_ms - self._loaded_ms >= RELOAD_MS):
+            self._ids = {key: symbol.id for key, symbol in (await self._symbols.load()).items()}
+            self._loaded_ms = now_ms
+            for key in unknown - self._ids.keys() - self._unknown:
+                log.error("Candles of an unknown market go to ohlcvs_errors", market=key)
+            self._unknown = (self._unknown | unknown) - self._ids.keys()
+
+    async def _report(self, one: CandleMessage, symbol_id: int | None, kind: str, reason: str) -> None:
+        span = Span(one.time, one.time + MINUTE_MS)
+        log.warning("A candle cannot be stored", market=one.key, time=one.time, error=kind, reason=reason)
+        error = FetchError(one.exchange, f"{one.base}/{one.quote}", span, kind, reason, None, "update", symbol_id)
+        try:
+            await self._errors.record(error, self._clock.now_ms())
+        except _POISON:
+            log.exception("Nor can its failure", candle=one)
+
+
+def _values(one: CandleMessage) -> tuple[float, float, float, float, float, float | None, int | None, int]:
+    return (one.open, one.high, one.low, one.close, one.volume, one.quote_volume, one.trades, one.source)
+
+
+async def _until_done(outage: Outage, work: Callable[[], Awaitable[T]]) -> T:
+    """The result of `work`, however long whoever it needs is away."""
+    while True:
+        try:
+            result = await work()
+        except (Retryable, Rejected) as error:
+            await outage.wait(error)
+        else:
+            outage.over()
+            return result
