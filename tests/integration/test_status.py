@@ -1,0 +1,110 @@
+"""`candlehouse status` tells the truth, names what is amiss, and never prints a password."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from app import report
+from app.report import Stream
+from app.settings import Settings, load_settings
+from app.stores.candles import CandleStore, StoredCandle
+from app.stores.database import Database
+from app.stores.symbols import SymbolStore
+from common.clock import Clock
+from common.market import Instrument
+from common.span import MINUTE_MS, Span
+from scripts.commands import status
+
+NOW_MS = 1_700_000_040_000
+CLOCK = Clock(1e-9, NOW_MS)
+
+
+@pytest.fixture
+def settings(postgres_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    environ = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path)}
+    return load_settings({**environ, "EXCHANGES": "binance,bitfinex"}, tmp_path / "none")
+
+
+async def test_each_stream_is_shown_as_it_said_and_a_silent_one_as_stopped(
+    settings: Settings, redis_client: Redis
+) -> None:
+    told = {"state": "connecting", "connections": 0, "symbols": 8, "last_error": "no route to api.binance.com"}
+    await redis_client.hset("candlehouse:stream:binance", mapping=told)
+    found = await report.make(settings)
+    assert found.streams == [
+        Stream("binance", "connecting", 0, 8, None, "no route to api.binance.com"),
+        Stream("bitfinex", "stopped", 0, 0, None, ""),
+    ]
+    assert found.troubles == ["binance is not live.", "bitfinex is not live."]
+
+
+@pytest.mark.parametrize(
+    ("told", "live"),
+    [
+        ({"state": "connected", "last_candle_ms": str(NOW_MS - 60_000)}, True),
+        ({"state": "connected", "last_candle_ms": str(NOW_MS - 200_000)}, False),
+        ({"state": "silent", "last_candle_ms": str(NOW_MS)}, False),
+        ({"state": "connected"}, False),
+    ],
+)
+def test_live_means_a_recent_candle_not_only_a_connection(told: dict[str, str], live: bool) -> None:
+    assert report.parse("binance", told, CLOCK).live is live
+
+
+async def test_what_is_stored_is_counted(settings: Settings, database: Database) -> None:
+    market = Instrument("binance", "BTC", "USDT", "BTCUSDT")
+    await SymbolStore(database).upsert("binance", [market], NOW_MS)
+    symbol_id = (await SymbolStore(database).load())[market.key].id
+    start_ms = NOW_MS // MINUTE_MS * MINUTE_MS
+    rows = [StoredCandle(symbol_id, start_ms + n * MINUTE_MS, 1, 1, 1, 1, 1, None, None, 3) for n in range(120)]
+    cover = [(symbol_id, Span(start_ms, start_ms + 120 * MINUTE_MS))]
+    await CandleStore(database).write(rows, cover=cover)
+    async with database.connection() as connection:
+        await connection.execute("ANALYZE candles")
+    found = await report.make(settings)
+    assert (found.candles, found.symbols, found.dirty > 0) == (120, 1, True)
+
+
+async def test_a_server_that_is_away_is_a_sentence_and_the_other_is_still_asked(
+    settings: Settings, free_port: int
+) -> None:
+    away = load_settings(
+        {"DATABASE_URL": f"postgresql://a:s3cret@127.0.0.1:{free_port}/x", "REDIS_URL": settings.redis_url},
+        "none",
+    )
+    found = await report.make(away)
+    assert len(found.streams) == 2
+    assert found.troubles[-1].startswith(f"PostgreSQL at 127.0.0.1:{free_port} cannot be reached: ")
+
+
+async def test_the_lines_to_paste_open_the_servers_without_showing_a_password(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "load_settings", lambda: settings)
+    stop = await asyncio.to_thread(_exit_code, status.status)
+    said = capsys.readouterr().out
+    password = settings.database_url.split(":")[2].split("@")[0]
+    assert (stop, password in said, said.splitlines()[-2:]) == (
+        1,
+        False,
+        ['  psql "$DATABASE_URL"', '  redis-cli -u "$REDIS_URL"'],
+    )
+
+
+def _exit_code(call: Callable[[], None]) -> int:
+    try:
+        call()
+    except Exception as end:  # typer's own way to say a status
+        return int(getattr(end, "exit_code", -1))
+    return 0
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
