@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from common.errors import Rejected, Retryable
+from common.errors import CandlehouseError, Rejected, Retryable
 
 #: PostgreSQL counts microseconds from 2000-01-01.
 POSTGRES_EPOCH_MS = 946_684_800_000
@@ -28,6 +28,7 @@ _LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,
 )
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
 class Database:
@@ -65,21 +66,24 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except _LOST as error:
-            raise self._unreachable(error) from error
-        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise Rejected(f"PostgreSQL at {self._address} refuses: {error}") from error
-        except asyncpg.InterfaceError as error:
-            if "closed" not in str(error):
+        except (*_LOST, *_REFUSED, asyncpg.InterfaceError, DBAPIError) as error:
+            meaning = self._meaning(error)
+            if meaning is None:
                 raise
-            raise self._unreachable(error) from error
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            raise self._unreachable(error.orig or error) from error
+            raise meaning from error
 
-    def _unreachable(self, error: BaseException) -> Retryable:
-        return Retryable(f"PostgreSQL at {self._address} cannot be reached: {error or type(error).__name__}")
+    def _meaning(self, error: BaseException) -> CandlehouseError | None:
+        """What a driver's error says in our words; None for one that is a fault of the program."""
+        if isinstance(error, DBAPIError) and error.orig is not None:
+            error = error.orig.__cause__ or error.orig
+        if isinstance(error, _REFUSED):
+            return Rejected(f"PostgreSQL at {self._address} refuses: {error}")
+        # asyncpg says InterfaceError of a connection that it found closed, and of wrong arguments alike.
+        if isinstance(error, _LOST) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)):
+            return Retryable(
+                f"PostgreSQL at {self._address} cannot be reached: {str(error) or type(error).__name__}"
+            )
+        return None
 
 
 def open_database(url: str, *, pool_size: int = 5) -> Database:
