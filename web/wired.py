@@ -1,7 +1,10 @@
 """The web's real dependencies, made of what the settings mean."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -12,30 +15,46 @@ from app.stores import analytics
 from app.stores.database import Database
 from app.stores.live_feed import LiveFeed
 from app.stores.plan import PlanStore
+from common.clock import Clock
 from common.errors import Retryable
 from web.deps import Deps, FetchProgress, Rows
 
 #: Connections to PostgreSQL of one web process.
 POOL_SIZE = 10
+#: The limit that means every row.
+ALL = -1
 
 
 class AnalyticsViews:
-    """The analytics views of one database."""
+    """The analytics views of one database, in values that JSON knows."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def geodr(self, upper: float | None, lower: float | None, limit: int) -> Rows:
-        return await analytics.geodr(self._db, upper, lower, limit)
+        return _plain(await analytics.geodr(self._db, upper, lower, None if limit == ALL else limit))
 
     async def wr(self, upper: float | None, lower: float | None, limit: int) -> Rows:
-        return await analytics.wr(self._db, upper, lower, limit)
+        rows = _plain(await analytics.wr(self._db, upper, lower, None if limit == ALL else limit))
+        return [row | {"time": datetime.fromtimestamp(row["time"] / 1000, UTC).isoformat()} for row in rows]
 
     async def top20qvlm(self) -> Rows:
-        return await analytics.top20qvlm(self._db)
+        return _plain(await analytics.top20qvlm(self._db))
 
     async def test_row(self) -> Rows:
-        return await analytics.test_row(self._db)
+        row = await analytics.test_row(self._db)
+        return _plain([row] if row else [])
+
+
+def _plain(rows: Iterable[Mapping[str, Any]]) -> Rows:
+    return [{name: _number(value) for name, value in row.items()} for row in rows]
+
+
+def _number(value: Any) -> Any:
+    """A numeric without a fraction becomes a whole number, any other the nearest float."""
+    if not isinstance(value, Decimal):
+        return value
+    return float(value) if value % 1 else int(value)
 
 
 @asynccontextmanager
@@ -45,19 +64,26 @@ async def open_wired() -> AsyncIterator[Deps]:
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE))
         redis = await stack.enter_async_context(wiring.open_redis(settings))
-        yield Deps(
-            clock=wiring.clock(settings),
-            exchanges=_exchanges(),
-            streaming=settings.streaming,
-            symbols=stores.symbols,
-            candles=stores.candles,
-            analytics=AnalyticsViews(stores.db),
-            feed=LiveFeed(redis),
-            heartbeat=_heartbeat(redis),
-            jobs=_jobs(stores.plan),
-            database_answers=_database_answers(stores.db),
-            redis_answers=_redis_answers(redis),
-        )
+        yield deps_of(stores, redis, wiring.clock(settings), _exchanges(), settings.streaming)
+
+
+def deps_of(
+    stores: wiring.Stores, redis: Redis, clock: Clock, exchanges: tuple[str, ...], streaming: tuple[str, ...]
+) -> Deps:
+    """What the web needs, over the stores of one database and one Redis."""
+    return Deps(
+        clock=clock,
+        exchanges=exchanges,
+        streaming=streaming,
+        symbols=stores.symbols,
+        candles=stores.candles,
+        analytics=AnalyticsViews(stores.db),
+        feed=LiveFeed(redis),
+        heartbeat=_heartbeat(redis),
+        jobs=_jobs(stores.plan),
+        database_answers=_database_answers(stores.db),
+        redis_answers=_redis_answers(redis),
+    )
 
 
 def _exchanges() -> tuple[str, ...]:
@@ -66,10 +92,10 @@ def _exchanges() -> tuple[str, ...]:
     return tuple(name.removesuffix(suffix).lower() for name in known_variables() if name.endswith(suffix))
 
 
-def _heartbeat(redis: "Redis") -> Callable[[str], Awaitable[Mapping[str, str]]]:
+def _heartbeat(redis: Redis) -> Callable[[str], Awaitable[Mapping[str, str]]]:
     async def read(exchange: str) -> Mapping[str, str]:
         try:
-            told = await redis.hgetall(f"candlehouse:stream:{exchange}")
+            told: Any = await redis.hgetall(f"candlehouse:stream:{exchange}")
         except (RedisError, OSError) as error:
             raise Retryable(f"Redis cannot be reached: {error}") from error
         return {name.decode(): value.decode() for name, value in told.items()}
@@ -97,7 +123,7 @@ def _database_answers(db: Database) -> Callable[[], Awaitable[None]]:
     return ask
 
 
-def _redis_answers(redis: "Redis") -> Callable[[], Awaitable[None]]:
+def _redis_answers(redis: Redis) -> Callable[[], Awaitable[None]]:
     async def ask() -> None:
         try:
             await redis.ping()

@@ -1,6 +1,10 @@
 """One market at one interval: its running bar, the one before it, and who wants to know."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from app.messages import CandleMessage
+from common.interval import Interval
 from common.market import Bar
 from web.deps import Stored
 from web.live.bucket import Bucket
@@ -11,8 +15,8 @@ from web.live.frames import Shape, State, Topic, frame
 class Board:
     """Silent until `ready`, so that nobody is told a bar of which a part is not known yet.
 
-    Clients without tags are told of no bar older than the newest they saw, since their messages say no more than
-    a time; clients with tags are told of everything.
+    Clients without tags are told of no bar older than the newest they saw and not of its closing, since their
+    messages say nothing but numbers; clients with tags are told of everything.
     """
 
     def __init__(self, topic: Topic, market: Stored) -> None:
@@ -29,22 +33,44 @@ class Board:
         self._seq: str | None = None
         self._newest_ms = 0
         self._clients: dict[Client, Shape] = {}
+        self._expected = 0
 
-    def add(self, client: Client, shape: Shape) -> None:
+    @property
+    def exchange(self) -> str:
+        return self.market.instrument.exchange
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self._clients or self._expected)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Somebody will be added after this block."""
+        self._expected += 1
+        try:
+            yield
+        finally:
+            self._expected -= 1
+
+    def add(self, client: Client, shape: Shape, now_ms: int) -> None:
+        """Tell `client` the bars as they are now, and of every change from now on."""
+        self.tell(now_ms)
         self._clients[client] = shape
+        if self.ready:
+            self._show(client)
 
-    def remove(self, client: Client) -> bool:
-        """Whether anybody is left."""
+    def remove(self, client: Client) -> "Board":
         self._clients.pop(client, None)
-        return bool(self._clients)
+        return self
 
-    def hear(self, message: CandleMessage, seq: str) -> bool:
+    def hear(self, message: CandleMessage, seq: str | None) -> bool:
         """Take a live minute; False when what is stored must be read again to know the bar."""
-        self._seq = seq
+        self._seq = seq or self._seq
         minute = Bar(message.time, message.open, message.high, message.low, message.close, message.volume)
         bucket = self.bucket(self.topic.interval.floor(message.time))
         if bucket is None:
             return self._hear_of_old(minute, corrected=message.corrected)
+        self.ready = self.ready or self.topic.interval is Interval.M1
         return bucket.hear(minute, told_ms=message.received, closed=message.closed)
 
     def bucket(self, start_ms: int) -> Bucket | None:
@@ -63,24 +89,23 @@ class Board:
             if bucket:
                 self._tell(bucket, now_ms)
 
-    def show(self, client: Client, now_ms: int) -> None:
-        """Send `client` the bars as they are now, whether they changed or not."""
-        self.tell(now_ms)
+    def correct(self, bar: Bar) -> None:
+        """Tell of a change to a bar that was over long ago."""
+        self._send(State(bar, True, True, self._seq, plain=bar.open_ms >= self._newest_ms))
+
+    def _show(self, client: Client) -> None:
         if self.older and self._newest_ms <= self.older.open_ms:
             self._newest_ms = self.older.open_ms
             self._offer(client, State(self.older, True, False, self._seq))
         for bucket in (self.previous, self.current):
             if bucket and bucket.sent:
-                self._offer(client, self._state(bucket, bucket.sent, corrected=False))
-
-    def correct(self, bar: Bar) -> None:
-        """Tell of a change to a bar that was over long ago."""
-        self._send(State(bar, True, True, self._seq, latest=bar.open_ms >= self._newest_ms))
+                plain = bucket.sent.open_ms >= self._newest_ms
+                self._offer(client, State(bucket.sent, bucket.closed, False, self._seq, plain))
 
     def _hear_of_old(self, minute: Bar, *, corrected: bool) -> bool:
         if not corrected:
             return True
-        if self.topic.interval.ms == 60_000:
+        if self.topic.interval is Interval.M1:
             self.correct(minute)
         else:
             self.stale.add(self.topic.interval.floor(minute.open_ms))
@@ -91,19 +116,17 @@ class Board:
         closed = bucket.closed or bucket.is_over(now_ms)
         if bar is None or (bar == bucket.sent and closed == bucket.closed):
             return
-        corrected = bucket.closed and bar != bucket.sent
+        changed, was_closed = bar != bucket.sent, bucket.closed
         bucket.sent, bucket.closed = bar, closed
         self._newest_ms = max(self._newest_ms, bar.open_ms)
-        self._send(self._state(bucket, bar, corrected=corrected))
-
-    def _state(self, bucket: Bucket, bar: Bar, *, corrected: bool) -> State:
-        return State(bar, bucket.closed, corrected, self._seq, latest=bar.open_ms >= self._newest_ms)
+        plain = changed and bar.open_ms >= self._newest_ms
+        self._send(State(bar, closed, was_closed and changed, self._seq, plain))
 
     def _send(self, state: State) -> None:
         """Each shape of the frame is made once, however many want it."""
         frames: dict[Shape, str] = {}
         for client, shape in self._clients.items():
-            if not (shape.tags or state.latest):
+            if not (shape.tags or state.plain):
                 continue
             if shape not in frames:
                 frames[shape] = self._frame(state, shape)
@@ -111,7 +134,7 @@ class Board:
 
     def _offer(self, client: Client, state: State) -> None:
         shape = self._clients.get(client)
-        if shape and (shape.tags or state.latest):
+        if shape and (shape.tags or state.plain):
             client.offer((self.topic, state.bar.open_ms), self._frame(state, shape))
 
     def _frame(self, state: State, shape: Shape) -> str:

@@ -23,13 +23,13 @@ class Shape(NamedTuple):
 
 
 class State(NamedTuple):
-    """One state of one bar. `latest`: no newer bar of its topic has been told."""
+    """One state of one bar. `plain`: worth telling to clients without tags, too."""
 
     bar: Bar
     closed: bool
     corrected: bool
     seq: str | None
-    latest: bool = True
+    plain: bool = True
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False):

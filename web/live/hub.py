@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -25,6 +25,7 @@ BACKLOG_MS = 120_000
 BLOCK_MS = 1000
 #: What the database holds is looked at again after this long, since history changes without a live message.
 RELOAD_MS = 60_000
+RETRY_MS = 2_000
 #: After a correction the database needs this long to have it.
 CORRECTION_MS = 5_000
 LONGEST_WAIT_S = 10.0
@@ -46,18 +47,17 @@ class Hub:
         """From now on `client` is told of every change; first of the bar as it is."""
         topic = Topic(market.instrument.key, interval)
         board = self._boards.get(topic) or self._make(topic, market)
+        with board.kept():
+            if not board.ready:
+                await self._tell_of_now(board)
+            if not board.ready:
+                await self._load(board)
         client.forget(_of(topic))
-        board.add(client, shape)
-        if not board.ready:
-            await self._catch_up(board)
-        if not board.ready:
-            await self._load(board)
-        if board.ready:
-            board.show(client, self._deps.clock.now_ms())
+        board.add(client, shape, self._deps.clock.now_ms())
 
     def unsubscribe(self, client: Client, topic: Topic) -> None:
         board = self._boards.get(topic)
-        if board and not board.remove(client):
+        if board and not board.remove(client).is_wanted:
             del self._boards[topic]
             self._of_market[topic.key].remove(board)
             self._due.pop(board, None)
@@ -70,7 +70,7 @@ class Hub:
             for board in list(self._boards.values()):
                 now_ms = self._deps.clock.now_ms()
                 board.tell(now_ms)
-                if self._due.get(board, board.loaded_ms + RELOAD_MS) <= now_ms:
+                if self._due.get(board, board.loaded_ms + (RELOAD_MS if board.ready else RETRY_MS)) <= now_ms:
                     self._due.pop(board, None)
                     await self._load(board)
                     board.tell(now_ms)
@@ -87,21 +87,30 @@ class Hub:
         self._of_market.setdefault(topic.key, []).append(board)
         return board
 
-    async def _catch_up(self, board: Board) -> None:
-        """Let the board hear what its stream told in the last two minutes; a minute's bar needs no more."""
-        exchange = board.market.instrument.exchange
-        recent = self._recent.get(exchange)
-        if recent is None:
+    async def _tell_of_now(self, board: Board) -> None:
+        """Let the board hear what was told of its market lately."""
+        known = list(self._following(board.exchange).of(board.topic.key))
+        for message, seq in known:
+            board.hear(message, seq)
+        if not known and (newest := await self._newest(board)):
+            board.hear(newest, None)
+
+    def _following(self, exchange: str) -> Recent:
+        """What the exchange's stream told; it is read from now on if it was not."""
+        if exchange not in self._recent:
             recent = self._recent[exchange] = Recent()
             task = self._tasks.create_task(self._follow(exchange, recent), name=f"follow {exchange}")
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-        with suppress(TimeoutError):  # the database alone must do, then
-            async with asyncio.timeout(LONGEST_WAIT_S):
-                await recent.caught_up.wait()
-        for message, seq in recent.of(board.topic.key):
-            board.hear(message, seq)
-        board.ready = board.topic.interval is Interval.M1 and board.current is not None
+        return self._recent[exchange]
+
+    async def _newest(self, board: Board) -> CandleMessage | None:
+        market = board.market.instrument
+        try:
+            return await self._deps.feed.latest(market.exchange, market.base, market.quote, market.market_type)
+        except CandlehouseError as error:
+            log.warning("The newest candle cannot be read", topic=board.topic, reason=str(error))
+            return None
 
     async def _load(self, board: Board) -> None:
         now_ms = self._deps.clock.now_ms()
@@ -130,45 +139,49 @@ class Hub:
                     cursor = back(tail, BACKLOG_MS)
                 entries = await self._deps.feed.read({exchange: cursor}, block_ms=BLOCK_MS)
             except CandlehouseError as error:
-                cursor, failures = "", failures + 1
-                recent.caught_up.set()
+                cursor, failures, recent.caught_up = "", failures + 1, False
                 await self._wait(exchange, failures, error)
                 continue
-            if failures:
-                failures = 0
-                self._resume(exchange)
-            cursor = self._hear(recent, entries) or cursor
-            if not entries or not before(cursor, tail):
-                recent.caught_up.set()
+            for _, cursor, message in entries:
+                recent.hear(message, cursor)
+            if recent.caught_up:
+                self._hear((message, place) for _, place, message in entries)
+            elif not entries or not before(cursor, tail):
+                recent.caught_up = True
+                failures = self._resume(exchange, recent, failures)
         del self._recent[exchange]
 
     def _is_wanted(self, exchange: str) -> bool:
-        return any(board.market.instrument.exchange == exchange for board in self._boards.values())
+        return any(board.exchange == exchange for board in self._boards.values())
 
     async def _wait(self, exchange: str, failures: int, error: Exception) -> None:
         if failures == 1:
             log.warning("The live stream cannot be read", exchange=exchange, reason=str(error))
         await asyncio.sleep(random.uniform(0.1, min(LONGEST_WAIT_S, 2.0**failures)))
 
-    def _resume(self, exchange: str) -> None:
-        """After an outage a part of the stream may be gone: read everything again from the database."""
-        log.info("The live stream is read again", exchange=exchange)
-        self._due |= {board: 0 for board in self._boards.values() if board.market.instrument.exchange == exchange}
+    def _resume(self, exchange: str, recent: Recent, failures: int) -> int:
+        """The stream's end is reached: tell what the last minutes brought. Returns 0, the failures from now on.
 
-    def _hear(self, recent: Recent, entries: Sequence[tuple[str, str, CandleMessage]]) -> str:
-        """Tell what these entries change, each bar once. Returns the last entry's place."""
+        After an outage a part of the stream may be gone, so everything is read again from the database, too.
+        """
+        boards = [board for board in self._boards.values() if board.exchange == exchange]
+        self._hear(heard for board in boards for heard in recent.of(board.topic.key))
+        if failures:
+            log.info("The live stream is read again", exchange=exchange)
+            self._due |= dict.fromkeys(boards, 0)
+        return 0
+
+    def _hear(self, heard: Iterable[tuple[CandleMessage, str]]) -> None:
+        """Tell what these candles change, each bar once."""
         touched: dict[Board, None] = {}
-        place = ""
         now_ms = self._deps.clock.now_ms()
-        for _, place, message in entries:
-            recent.hear(message, place)
+        for message, place in heard:
             for board in self._of_market.get(message.key, ()):
                 if not board.hear(message, place) or board.stale:
                     self._due[board] = now_ms + CORRECTION_MS
                 touched[board] = None
         for board in touched:
             board.tell(now_ms)
-        return place
 
 
 def _of(topic: Topic) -> Callable[[Hashable], bool]:

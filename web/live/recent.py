@@ -1,6 +1,5 @@
 """What an exchange's stream told in the last minutes, for boards that are made later."""
 
-import asyncio
 from collections.abc import Iterator
 
 from app.messages import CandleMessage
@@ -10,10 +9,10 @@ KEPT_MINUTES = 4
 
 
 class Recent:
-    """The newest state of each market's newest minutes. `caught_up` is set once the stream's end was reached."""
+    """The newest state of each market's newest minutes. `caught_up` once the stream's end was reached."""
 
     def __init__(self) -> None:
-        self.caught_up = asyncio.Event()
+        self.caught_up = False
         self._minutes: dict[str, dict[int, tuple[CandleMessage, str]]] = {}
 
     def hear(self, message: CandleMessage, seq: str) -> None:
@@ -23,8 +22,8 @@ class Recent:
             del minutes[min(minutes)]
 
     def of(self, key: str) -> Iterator[tuple[CandleMessage, str]]:
-        """The market's minutes, oldest first."""
-        minutes = self._minutes.get(key, {})
+        """The market's minutes, oldest first; none while only a part of the stream was read."""
+        minutes = self._minutes.get(key, {}) if self.caught_up else {}
         return (minutes[time] for time in sorted(minutes))
 
 
