@@ -24,8 +24,13 @@ from scripts.simulator.sockets import Sockets
 from scripts.simulator.world import World, make_world
 
 
-def create_app(market: Market, clock: Clock, *, enforce_limits: bool = False) -> ASGIApp:
-    """The application; `enforce_limits` refuses whoever asks more than the real exchanges allow."""
+def create_app(
+    market: Market, clock: Clock, *, enforce_limits: bool = False, ended: Callable[[], None] = lambda: None
+) -> ASGIApp:
+    """The application; `enforce_limits` refuses whoever asks more than the real exchanges allow.
+
+    `ended` is called when the live feeds have ended, which without a stop before it is a failure.
+    """
     world = make_world(market, clock, enforce_limits=enforce_limits)
     sequences = Sequences()
     hubs = {name: Sockets(name, clock, world.faults) for name in EXCHANGES}
@@ -46,12 +51,15 @@ def create_app(market: Market, clock: Clock, *, enforce_limits: bool = False) ->
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(feed.run()) for feed in feeds.values()]
-            tasks += [group.create_task(hub.keep_hanging_up()) for hub in hubs.values()]
-            yield
-            for task in tasks:
-                task.cancel()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(feed.run()) for feed in feeds.values()]
+                tasks += [group.create_task(hub.keep_hanging_up()) for hub in hubs.values()]
+                yield
+                for task in tasks:
+                    task.cancel()
+        finally:
+            ended()
 
     return _logged(world, Starlette(routes=routes, lifespan=running, exception_handlers={404: _unknown}))
 
@@ -89,14 +97,25 @@ async def serve(
 ) -> None:
     """Serve until cancelled or told to stop; `ready` learns the port once it is open (0 picks a free one)."""
     listening = listen(host, port)
-    server = make_server(create_app(market, clock, enforce_limits=enforce_limits), clock)
+    server, failed = make_server(market, clock, enforce_limits=enforce_limits)
     ready(listening.getsockname()[1])
     with listening:
         await server.serve([listening])
+    if failed():
+        raise RuntimeError("the simulator's live feeds ended; the traceback is above")
 
 
-def make_server(app: ASGIApp, clock: Clock) -> uvicorn.Server:
-    """The server for `app`, not yet started; it stops when its `should_exit` is set."""
+def make_server(
+    market: Market, clock: Clock, *, enforce_limits: bool = False
+) -> tuple[uvicorn.Server, Callable[[], bool]]:
+    """A server not yet started, that stops when its `should_exit` is set, and whether its feeds failed."""
+    asked_to_stop: list[bool] = []
+
+    def ended() -> None:
+        asked_to_stop.append(server.should_exit)
+        server.should_exit = True
+
+    app = create_app(market, clock, enforce_limits=enforce_limits, ended=ended)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -109,7 +128,8 @@ def make_server(app: ASGIApp, clock: Clock) -> uvicorn.Server:
         ws_ping_timeout=max(20.0, 60 / clock.rate),
         timeout_graceful_shutdown=2,
     )
-    return uvicorn.Server(config)
+    server = uvicorn.Server(config)
+    return server, lambda: asked_to_stop[:1] == [False]
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -10,8 +10,13 @@ from typer import Typer
 from typer.testing import CliRunner
 from websockets.asyncio.client import connect
 
+from common.clock import Clock
 from common.span import MINUTE_MS
 from scripts.commands.simulate import simulate
+from scripts.simulator.feed import Feed
+from scripts.simulator.listings import listings
+from scripts.simulator.market import InventedMarket
+from scripts.simulator.server import serve
 from tests.fixtures.simulator import Simulator, clock_before_minute_end, running_simulator
 
 SOCKETS, PER_SOCKET = 5, 500
@@ -44,6 +49,18 @@ async def test_the_same_minute_of_2500_symbols_closes_for_everybody() -> None:
         for symbol in symbols[::100]:
             truth = simulator.truth("binance", symbol.base, symbol.quote, start_ms, start_ms + MINUTE_MS)
             assert told[symbol.native, start_ms] == truth[0][4]
+
+
+async def test_a_feed_that_fails_ends_the_server_instead_of_leaving_it_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(feed: Feed) -> None:
+        raise LookupError("no such minute")
+
+    monkeypatch.setattr(Feed, "run", fail)
+    async with asyncio.timeout(30):
+        with pytest.raises(RuntimeError, match="feeds ended"):
+            await serve("127.0.0.1", 0, InventedMarket(listings()), Clock())
 
 
 @pytest.mark.parametrize(
