@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from app.settings import Settings, load_settings
 from fetchers import registry
@@ -31,7 +31,7 @@ def configuration() -> dict[str, Any]:
         "broker_url": settings.celery_broker_url,
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {"visibility_timeout": VISIBILITY_S},
-        "task_queues": [Queue(name) for name in (*map(queue_of, registry.names()), COMMON_QUEUE)],
+        "task_queues": [_queue(name) for name in (*map(queue_of, registry.names()), COMMON_QUEUE)],
         "task_default_queue": COMMON_QUEUE,
         "task_routes": [_route],
         "task_serializer": "json",
@@ -49,6 +49,11 @@ def configuration() -> dict[str, Any]:
         # Kept in memory: whatever must not wait for its next turn is also ordered by each starting worker.
         "beat_scheduler": "celery.beat:Scheduler",
     }
+
+
+def _queue(name: str) -> Any:
+    """Bound under its own name; queues left to share the default binding would each get every message."""
+    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]
 
 
 def schedule(settings: Settings) -> dict[str, dict[str, Any]]:

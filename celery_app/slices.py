@@ -7,12 +7,12 @@ from app.jobs.reconcile import Reconcile, rung
 from celery_app import chain
 from celery_app.orders import order_work
 from celery_app.worker_loop import Resources
-from common.symbols import matches
 from common.span import MINUTE_MS
+from common.symbols import matches
 from fetchers import registry
 
 #: Real seconds; what a stopping worker has to wait for at most, apart from the page under way.
-SLICE_S = 5
+SLICE_S = 3
 
 log = structlog.get_logger(__name__)
 

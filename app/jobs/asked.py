@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from common.symbols import matches, parse_symbol
-
 from app.stores.symbols import StoredSymbol
 from common.errors import BadInput
 from common.ports import Exchange
 from common.span import MINUTE_MS, Span, floor_minute
+from common.symbols import matches, parse_symbol
 
 #: Bitcoin's first block: nothing was traded before.
 EARLIEST_MS = 1_230_940_800_000

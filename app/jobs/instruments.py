@@ -1,27 +1,39 @@
-"""Learn which markets an exchange has, and keep the list current."""
+"""Learn which markets an exchange has, keep the list current, and choose those that are streamed."""
+
+from collections.abc import Iterable
 
 import structlog
 
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
-from common.errors import Malformed, Retryable
+from common.errors import Malformed, Rejected, Retryable
+from common.market import Instrument
 from common.ports import Exchange
+from common.symbols import matches
 from fetchers.history import Get
+
+#: In the Clock's time, before an exchange that cannot be asked is asked again.
+AGAIN_S = 30
 
 log = structlog.get_logger(__name__)
 
 
-async def refresh(exchange: Exchange, *, get: Get, symbols: SymbolStore, clock: Clock) -> int:
-    """Ask for the exchange's markets and store them; how many there are. Absent ones stop being under trade."""
+async def ask(exchange: Exchange, *, get: Get) -> list[Instrument]:
+    """The exchange's markets as it lists them now, never none."""
     listing = exchange.parse_instruments(await get(exchange.instruments_request()))
     for sentence in listing.skipped:
         log.warning("market skipped", exchange=exchange.name, reason=sentence)
     if not listing.instruments:
         # An empty list would mark every market as gone; no exchange does that from one minute to the next.
         raise Malformed("no markets listed", exchange.name)
-    await symbols.upsert(exchange.name, listing.instruments, clock.now_ms())
-    log.info("markets refreshed", exchange=exchange.name, markets=len(listing.instruments))
-    return len(listing.instruments)
+    return listing.instruments
+
+
+async def refresh(exchange: Exchange, *, get: Get, symbols: SymbolStore, clock: Clock) -> None:
+    """Store what the exchange lists now. Absent markets stop being under trade."""
+    listed = await ask(exchange, get=get)
+    await symbols.upsert(exchange.name, listed, clock.now_ms())
+    log.info("markets refreshed", exchange=exchange.name, markets=len(listed))
 
 
 async def ensure_known(exchange: Exchange, *, get: Get, symbols: SymbolStore, clock: Clock) -> None:
@@ -30,19 +42,33 @@ async def ensure_known(exchange: Exchange, *, get: Get, symbols: SymbolStore, cl
         await refresh(exchange, get=get, symbols=symbols, clock=clock)
 
 
-async def refresh_until_known(
-    exchange: Exchange, *, get: Get, symbols: SymbolStore, clock: Clock, pause_s: float = 30
-) -> None:
-    """Refresh once; while the exchange cannot be asked, stored markets do, and without any it is asked again."""
+async def wait_for_markets(
+    exchange: Exchange, *, get: Get, symbols: SymbolStore, clock: Clock
+) -> list[Instrument]:
+    """The markets as far as anybody knows: the exchange, or else the database; asked until one of them answers."""
     while True:
+        listed = await _listed(exchange, get)
         try:
-            await refresh(exchange, get=get, symbols=symbols, clock=clock)
-            return
-        except (Retryable, Malformed) as error:
-            if await symbols.load(exchange.name):
-                log.warning(
-                    "markets not refreshed", exchange=exchange.name, reason=str(error), using="stored ones"
-                )
-                return
-            log.warning("no markets known", exchange=exchange.name, reason=str(error), again_in_s=pause_s)
-        await clock.sleep(pause_s)
+            if listed:
+                await symbols.upsert(exchange.name, listed, clock.now_ms())
+                return listed
+            if stored := await symbols.load(exchange.name):
+                return [one.instrument for one in stored.values()]
+        except Retryable as error:
+            log.warning("markets neither stored nor read", exchange=exchange.name, reason=str(error))
+            if listed:
+                return listed
+        await clock.sleep(AGAIN_S)
+
+
+async def _listed(exchange: Exchange, get: Get) -> list[Instrument]:
+    try:
+        return await ask(exchange, get=get)
+    except (Retryable, Rejected, Malformed) as error:
+        log.warning("markets not listed", exchange=exchange.name, reason=str(error))
+        return []
+
+
+def streamed(markets: Iterable[Instrument], patterns: str) -> list[Instrument]:
+    """Those under trade that SYMBOLS selects."""
+    return [one for one in markets if one.is_trading and matches(patterns, one)]

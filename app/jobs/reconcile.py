@@ -124,7 +124,7 @@ def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
 
 
 async def rung(redis: Redis, exchange: str) -> bool:
-    """Whether a feed reconnected since the last look. What it missed is known from the coverage; this is a bell."""
+    """Whether a feed reconnected since the last look. The coverage knows what it missed; this is a bell."""
     key = f"candlehouse:heals:{exchange}"
     async with redis.pipeline(transaction=True) as pipe:
         pipe.llen(key)

@@ -11,7 +11,7 @@ import typer
 from redis.asyncio import Redis
 from rich.console import Console
 
-from app import wiring
+from app import log, wiring
 from app.jobs import asked, instruments
 from app.settings import Settings, load_settings
 from app.stores.plan import Progress
@@ -189,8 +189,8 @@ async def _standing(desk: _Desk, jobs: list[int]) -> Progress:
 def _no_worker(desk: _Desk, jobs: list[int]) -> int:
     queue = queue_of(desk.exchange.name)
     desk.say(
-        f"No worker serves the queue {queue}. Job {_names(jobs)} is planned and starts with the first one: make up, or"
-        f" celery -A celery_app.celery_main worker -Q {queue} -n {desk.exchange.name}RestWorker@h -l INFO"
+        f"No worker serves the queue {queue}. Job {_names(jobs)} is planned and starts with the first one: `make up`,"
+        f" or celery -A celery_app.celery_main worker -Q {queue} -n {desk.exchange.name}RestWorker@h -l INFO"
     )
     return 1
 
@@ -202,8 +202,8 @@ def _outcome(desk: _Desk, jobs: list[int], what: str, standing: Progress) -> int
         return 1
     if standing.errors:
         desk.say(
-            f"Ended with failures: {what}, {facts}, {standing.errors} pages failed. The table ohlcvs_errors and the"
-            " worker's log say why; the same fetch asks for them again."
+            f"Ended with failures: {what}, {facts}, {standing.errors} pages failed. The table ohlcvs_errors"
+            " and the worker's log say why; the same fetch asks for them again."
         )
         return 1
     desk.say(f"Complete: {what}, {facts}.")
@@ -224,6 +224,7 @@ def _exchange(settings: Settings, name: str) -> Exchange:
 
 
 def _finish(work: Coroutine[Any, Any, int]) -> None:
+    log.configure("WARNING")
     try:
         status = asyncio.run(work)
     except KeyboardInterrupt:

@@ -200,5 +200,5 @@ async def test_a_database_that_cannot_be_reached_is_told_and_not_taken_for_the_e
 ) -> None:
     nowhere = "postgresql://x:y@127.0.0.1:9/z"
     async with open_instance(simulator, nowhere, redis_url) as instance:
-        with pytest.raises(Retryable, match="PostgreSQL at .* cannot be reached"):
+        with pytest.raises(Retryable, match=r"PostgreSQL at .* cannot be reached"):
             await instance.work(1, "binance", for_s=1)

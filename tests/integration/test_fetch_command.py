@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import redis
 import typer
 
 from scripts.cli import run
@@ -115,3 +116,11 @@ def test_servers_that_are_not_there_are_one_sentence(rest: CommandLine, monkeypa
     monkeypatch.setenv("DATABASE_URL", "postgresql://x:y@127.0.0.1:9/z")
     status, said = rest("resume", "--exchange", "binance")
     assert status == 1 and "PostgreSQL at 127.0.0.1:9 cannot be reached" in said and said.count("\n") == 1
+
+
+def test_a_message_goes_to_its_exchanges_queue_alone(rest: CommandLine, redis_url: str) -> None:
+    rest("fetch", "--exchange", "bitfinex", *A_DAY, "--detach")
+    broker = redis.Redis.from_url(redis_url.replace("/0", "/1"))
+    names = ("binance_rest", "bitfinex_rest", "bittrex_rest", "all_rest")
+    with broker:
+        assert {name: broker.llen(name) for name in names} == {**dict.fromkeys(names, 0), "bitfinex_rest": 1}

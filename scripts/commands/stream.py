@@ -1,0 +1,78 @@
+"""`stream`: keep an exchange's live candles flowing into Redis."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from app import wiring
+from app.jobs import instruments
+from app.jobs.live import run_live
+from app.settings import Settings, load_settings
+from common.clock import Clock
+from common.errors import BadInput, Retryable
+from common.market import Instrument
+from common.ports import Exchange
+from fetchers import registry
+from scripts.commands.roles import run_until_stopped
+
+#: In the Clock's time, how often listings and delistings are looked for; beat brings them into the database.
+LOOK_EVERY_S = 600
+
+
+def stream(
+    exchange: Annotated[str, typer.Option(help="Which exchange: " + ", ".join(registry.names()) + ".")] = "",
+    log_filename: Annotated[str | None, typer.Option("--log_filename", help="Write the log there.")] = None,
+) -> None:
+    """Stream the live candles of what SYMBOLS selects until stopped."""
+    settings = load_settings()
+    if not exchange:
+        known = ", ".join(registry.names())
+        raise BadInput("exchange", f"Say --exchange, one of {known}.", known)
+    run_until_stopped(settings, _stream(settings, registry.get(exchange.strip().lower())), log_filename)
+
+
+async def _stream(settings: Settings, exchange: Exchange) -> None:
+    redis, clock = wiring.open_redis(settings), wiring.clock(settings)
+    http = wiring.open_http(settings, redis)
+    try:
+        async with wiring.open_stores(settings) as stores:
+            known = await instruments.wait_for_markets(
+                exchange,
+                get=lambda request: http.get_retrying(exchange, request, attempts=2),
+                symbols=stores.symbols,
+                clock=clock,
+            )
+            markets = instruments.streamed(known, settings.symbols)
+            while True:
+                async with asyncio.TaskGroup() as tasks:
+                    live = tasks.create_task(
+                        run_live(
+                            exchange,
+                            markets,
+                            ws_url=settings.ws_url(exchange.name),
+                            http=http,
+                            redis=redis,
+                            clock=clock,
+                        )
+                    )
+                    markets = await _changed(settings, stores, exchange, markets, clock)
+                    live.cancel()
+    finally:
+        await http.close()
+        await redis.aclose()
+
+
+async def _changed(
+    settings: Settings, stores: wiring.Stores, exchange: Exchange, markets: list[Instrument], clock: Clock
+) -> list[Instrument]:
+    """What is to be streamed, once that is no longer `markets`."""
+    while True:
+        await clock.sleep(LOOK_EVERY_S)
+        try:
+            stored = await stores.symbols.load(exchange.name, trading_only=True)
+        except Retryable:
+            continue  # the stream goes on without its database
+        now = instruments.streamed((one.instrument for one in stored.values()), settings.symbols)
+        if now and {one.key for one in now} != {one.key for one in markets}:
+            return now

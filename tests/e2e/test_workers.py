@@ -1,0 +1,155 @@
+"""The commands that the README prints, run as they stand, against the simulator."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from common.clock import Clock
+from common.span import DAY_MS, MINUTE_MS, Span
+from tests.fixtures.instance import is_candle_request, until
+from tests.fixtures.postgres import free_port
+from tests.fixtures.simulator import Simulator, running_simulator, simulator
+from tests.fixtures.workers import celery, environment, program, rest, run, worker
+
+__all__ = ["simulator"]
+
+DAY = Span(1_789_171_200_000, 1_789_171_200_000 + DAY_MS)
+A_DAY = ("--start", "2026-09-12T00:00:00", "--end", "2026-09-13T00:00:00")
+TWO = ("--symbols", "BTC/USDT,ethusdt")
+
+
+async def query(url: str, statement: str, *values: Any) -> list[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement, *values)]
+    finally:
+        await connection.close()
+
+
+async def stored(url: str, exchange: str, base: str) -> list[list[float]]:
+    rows = await query(
+        url,
+        "SELECT (extract(epoch FROM time) * 1000)::bigint, open, high, low, close, volume FROM ohlcvs"
+        " WHERE exchange = $1 AND base_id = $2 AND quote_id = 'USDT' ORDER BY time",
+        exchange,
+        base,
+    )
+    return [list(row) for row in rows]
+
+
+def candle_requests(simulator: Simulator) -> list[str]:
+    return [f"{one['path']}?{one['query']}" for one in simulator.log() if is_candle_request(one)]
+
+
+async def test_the_printed_commands_fill_a_day_and_a_second_run_asks_for_nothing(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(simulator, postgres_url, redis_url, tmp_path)
+    async with worker(env, tmp_path / "worker.log", "bitfinex"):
+        done = await rest(env, "fetch", "--exchange", "bitfinex", *A_DAY, *TWO)
+        assert (done.status, done.errors) == (0, "") and "Complete: 2 markets of bitfinex" in done.output
+        for base in ("BTC", "ETH"):
+            assert await stored(postgres_url, "bitfinex", base) == simulator.truth("bitfinex", base, "USDT", *DAY)
+        asked = candle_requests(simulator)
+        again = await rest(env, "fetch", "--exchange", "bitfinex", *A_DAY, *TWO)
+        assert again.status == 0 and "Already complete" in again.output
+        assert candle_requests(simulator) == asked and len(asked) == 2
+        nothing = await rest(env, "resume", "--exchange", "bitfinex")
+        assert (nothing.status, nothing.output) == (0, "Nothing to resume: no job of bitfinex is unfinished.\n")
+
+
+async def test_without_a_worker_fetch_says_so_soon_and_the_next_worker_takes_the_job_up(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(simulator, postgres_url, redis_url, tmp_path)
+    alone = await rest(env, "fetch", "--exchange", "binance", *A_DAY, *TWO)
+    assert alone.status == 1 and "No worker serves the queue binance_rest" in alone.output
+    assert await query(postgres_url, "SELECT state FROM fetch_jobs") == [("queued",)]
+    async with worker(env, tmp_path / "worker.log", "binance"):
+        done = await rest(env, "resume", "--exchange", "binance")
+        assert done.status == 0, done
+    assert await stored(postgres_url, "binance", "ETH") == simulator.truth("binance", "ETH", "USDT", *DAY)
+
+
+async def test_detached_fetch_returns_at_once_and_is_done_by_whoever_comes(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(simulator, postgres_url, redis_url, tmp_path)
+    planned = await rest(env, "fetch", "--exchange", "bittrex", *A_DAY, "--detach")
+    assert planned.status == 0 and "planned" in planned.output
+    async with worker(env, tmp_path / "worker.log", "bittrex"):
+        await job_state(postgres_url, "done")
+    for base in ("BTC", "ETH"):
+        assert await stored(postgres_url, "bittrex", base) == simulator.truth("bittrex", base, "USDT", *DAY)
+
+
+async def job_state(url: str, wanted: str, limit_s: float = 60) -> None:
+    async with asyncio.timeout(limit_s):
+        while True:
+            if await query(url, "SELECT state FROM fetch_jobs") == [(wanted,)]:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_worker_killed_in_the_middle_loses_nothing_and_a_page_is_asked_at_most_once_again(
+    postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """A fast clock lets the dead worker's leases run out while the test waits."""
+    clock = Clock(60, int(time.time() * 1000))
+    with running_simulator(clock) as simulator:
+        simulator.fault("binance", "slow", seconds=30)
+        env = environment(simulator, postgres_url, redis_url, tmp_path, FETCH_CONCURRENCY="2")
+        span = Span(DAY.start_ms - 4 * DAY_MS, DAY.end_ms)
+        five_days = ("--start", "2026-09-08", "--end", "2026-09-13")
+        await rest(env, "fetch", "--exchange", "binance", *five_days, *TWO, "--detach")
+        async with worker(env, tmp_path / "first.log", "binance") as first:
+            await until(lambda: len(candle_requests(simulator)) > 6)
+            first.kill()
+        ((state,),) = await query(postgres_url, "SELECT state FROM fetch_jobs")
+        held = await query(postgres_url, "SELECT symbol_id, span FROM fetch_leases")
+        assert state == "running" and held
+        async with worker(env, tmp_path / "second.log", "binance"):
+            await job_state(postgres_url, "done")
+        for base in ("BTC", "ETH"):
+            assert await stored(postgres_url, "binance", base) == simulator.truth("binance", base, "USDT", *span)
+        asked = candle_requests(simulator)
+        # Only what the dead worker held is asked again, and that once.
+        assert max(map(asked.count, asked)) <= 2 and len(asked) - len(set(asked)) <= len(held)
+        assert len(set(asked)) == 16
+
+
+async def test_beat_and_flower_run_as_printed(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(simulator, postgres_url, redis_url, tmp_path)
+    port = free_port()
+    flower = celery("flower", "--address=127.0.0.1", f"--port={port}")
+    async with (
+        program(env, tmp_path / "beat.log", *celery("beat", "-l", "INFO")) as beat,
+        program(env, tmp_path / "flower.log", *flower) as shown,
+    ):
+        await beat.says("beat: Starting")
+        await shown.says(f"http://127.0.0.1:{port}")
+        shown.kill()  # it would first wait for answers of workers that are not there
+
+
+async def test_a_workers_start_fills_the_last_hours_of_what_symbols_selects(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    env = environment(simulator, postgres_url, redis_url, tmp_path, FIRST_FILL_HOURS="2")
+    async with worker(env, tmp_path / "worker.log", "binance"):
+        await job_state(postgres_url, "done")
+    rows = await stored(postgres_url, "binance", "BTC")
+    assert rows == simulator.truth("binance", "BTC", "USDT", int(rows[0][0]), int(rows[-1][0]) + MINUTE_MS)
+    assert len(rows) == 120
+
+
+@pytest.mark.parametrize("module", ["scripts.fetchers.rest", "scripts.fetchers.ws"])
+async def test_the_predecessors_command_lines_explain_themselves(module: str, tmp_path: Path) -> None:
+    shown = await run({"PATH": "/usr/bin"}, sys.executable, "-m", module, "--help")
+    assert shown.status == 0 and "fetch" in shown.output
