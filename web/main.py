@@ -12,12 +12,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import BadInput
-from web import errors, pages
+from web import errors, pages, vendor
 from web.api import analytics, bars, health, selftest, symbols
 from web.deps import OpenDeps
 from web.live import endpoint
 from web.live.hub import open_hub
-from web.vendor import vendor_router
 from web.wired import open_wired
 
 log = structlog.get_logger(__name__)
@@ -36,9 +35,8 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         lifespan=lambda app: _serving(app, open_deps),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for module in (bars, symbols, analytics, selftest, health, endpoint, pages):
+    for module in (bars, symbols, analytics, selftest, health, endpoint, vendor, pages):
         app.include_router(module.router)
-    app.include_router(vendor_router())
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_middleware(AskAgain)
     errors.install(app)

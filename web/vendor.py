@@ -18,22 +18,20 @@ FILES = {
 MISSING = "The chart libraries are not installed. Run `make up` or `npm ci` in the project's folder, then reload."
 
 
-def missing(node_modules: Path = NODE_MODULES) -> str:
+router = APIRouter(prefix="/static/vendor", include_in_schema=False)
+
+
+def missing() -> str:
     """What to do about libraries that are not there; empty when all are."""
-    lost = [path for path in FILES.values() if not (node_modules / path).is_file()]
+    lost = [path for path in FILES.values() if not (NODE_MODULES / path).is_file()]
     if lost:
-        log.warning(MISSING, missing=lost, folder=str(node_modules))
+        log.warning(MISSING, missing=lost, folder=str(NODE_MODULES))
     return MISSING if lost else ""
 
 
-def vendor_router(node_modules: Path = NODE_MODULES) -> APIRouter:
-    router = APIRouter(prefix="/static/vendor", include_in_schema=False)
-
-    @router.get("/{name}")
-    async def file(name: str) -> Response:
-        path = node_modules / FILES[name] if name in FILES else None
-        if path is None or not path.is_file():
-            return PlainTextResponse(MISSING if path else "Not Found", 404)
-        return FileResponse(path, media_type="text/javascript")
-
-    return router
+@router.get("/{name}")
+async def library(name: str) -> Response:
+    path = NODE_MODULES / FILES[name] if name in FILES else None
+    if path is None or not path.is_file():
+        return PlainTextResponse(MISSING if path else "Not Found", 404)
+    return FileResponse(path, media_type="text/javascript")
