@@ -65,17 +65,18 @@ def without_passwords(text: str) -> str:
 
 def _to_file(path: Path) -> logging.Handler:
     handler = rotated(path)
-    handler.setFormatter(_formatter(colors=False))
+    handler.setFormatter(formatter(colors=False))
     return handler
 
 
 def _to_terminal(stream: TextIO) -> logging.Handler:
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(colors=stream.isatty()))
+    handler.setFormatter(formatter(colors=stream.isatty()))
     return handler
 
 
-def _formatter(*, colors: bool) -> logging.Formatter:
+def formatter(*, colors: bool) -> logging.Formatter:
+    """How every line looks; app/web_log.json names it for uvicorn."""
     render = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False)
 
     def line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:

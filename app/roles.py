@@ -7,6 +7,9 @@ from pathlib import Path
 from app.settings import Settings
 from app.supervisor import Role
 
+#: uvicorn's own lines in the form of all others.
+LOG_CONFIG = Path(__file__).with_name("web_log.json")
+
 CELERY = [sys.executable, "-m", "celery", "-A", "celery_app.celery_main"]
 
 
@@ -28,7 +31,8 @@ def demo_roles(settings: Settings, environment: Mapping[str, str], folder: Path)
 
 
 def _simulator(settings: Settings, environment: Mapping[str, str]) -> Role:
-    command = [sys.executable, "-m", "scripts.cli", "simulate", "--port", str(settings.simulator_port)]
+    clock = ["--clock-rate", str(settings.clock_rate), "--clock-anchor-ms", str(settings.clock_anchor_ms)]
+    command = [sys.executable, "-m", "scripts.cli", "simulate", "--port", str(settings.simulator_port), *clock]
     return Role("simulator", command, settings.log_dir / "simulator.log", environment)
 
 
@@ -69,7 +73,7 @@ def _beat(settings: Settings, environment: Mapping[str, str], folder: Path) -> R
 
 def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
     address = ["--host", settings.bind_address, "--port", str(settings.web_port)]
-    ending = ["--timeout-graceful-shutdown", "3"]
+    ending = ["--timeout-graceful-shutdown", "3", "--log-config", str(LOG_CONFIG)]
     command = [sys.executable, "-m", "uvicorn", "web.main:app", *address, *ending]
     return Role("web", command, settings.log_dir / "web.log", environment)
 

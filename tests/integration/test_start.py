@@ -7,108 +7,22 @@ import os
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
 import asyncpg
 import psutil
 import pytest
 
 from app.ports import free_from
-from app.processes import Process
 from app.settings import load_settings
-
-ROOT = Path(__file__).parents[2]
-LIMIT_S = 40
-
-
-class Instance:
-    """One start of the program, and what it says."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def line(self) -> str:
-        assert self.process.stdout
-        return (await asyncio.wait_for(self.process.stdout.readline(), LIMIT_S)).decode().strip()
-
-    async def end(self, number: int | None = None) -> tuple[int, str]:
-        """The status and the last words after signal `number`."""
-        if number is not None:
-            self.process.send_signal(number)
-        said, _ = await asyncio.wait_for(self.process.communicate(), LIMIT_S)
-        assert self.process.returncode is not None
-        return self.process.returncode, said.decode().strip()
-
-
-class World:
-    """A folder and ports of this test's own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ports = {name: free_from(20000 + 1000 * n) for n, name in enumerate(("WEB_PORT", "CELERY_PORT"))}
-
-    @property
-    def environ(self) -> dict[str, str]:
-        kept = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "PYTHONPATH": str(ROOT)}
-        ports = {name: str(port) for name, port in self.ports.items()}
-        return {**kept, **ports, "DATA_DIR": str(self.folder / "data"), "LOG_DIR": str(self.folder / "logs")}
-
-    @asynccontextmanager
-    async def start(self, *options: str, **changed: str) -> AsyncIterator[Instance]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.fixtures.tiny_instance",
-            *options,
-            cwd=self.folder,
-            env={**self.environ, **changed},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            yield Instance(process)
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-                await process.wait()
-
-    def children(self) -> dict[str, Process]:
-        state = json.loads((self.folder / "data/running.json").read_text())
-        return {name: Process(**facts) for name, facts in state["children"].items()}
-
-    async def query(self, statement: str) -> object:
-        settings = load_settings(self.environ, self.folder / "none")
-        connection = await asyncpg.connect(settings.database_url, ssl=False)
-        try:
-            return await connection.fetchval(statement)
-        finally:
-            await connection.close()
-
-    def leftovers(self) -> list[str]:
-        """Command lines of every process that works in our folder."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                if str(self.folder) in " ".join(process.cmdline()):
-                    found.append(" ".join(process.cmdline()))
-        return found
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not true():  # noqa: ASYNC110  what we wait for is another process
-            await asyncio.sleep(0.05)
+from tests.fixtures import start
+from tests.fixtures.start import LIMIT_S, ROOT, Instance, World, until
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    with tempfile.TemporaryDirectory(prefix="candlehouse-test-") as name:
-        Path(name).chmod(0o755)
-        yield World(Path(name))
+    with start.world("tests.fixtures.tiny_instance") as made:
+        yield made
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
