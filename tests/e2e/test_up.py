@@ -78,7 +78,7 @@ async def stored(world: World, exchange: str, base: str, quote: str) -> list[lis
 async def filled(world: World, exchange: str) -> list[list[float]]:
     """Bitcoin's candles, once the first day is there."""
     async with asyncio.timeout(LIMIT_S):
-        while len(rows := await stored(world, exchange, "BTC", "USDT")) < 24 * 60:
+        while len(rows := await stored(world, exchange, "BTC", "USDT")) < 24 * 60:  # noqa: ASYNC110  another process
             await asyncio.sleep(0.5)
     return rows
 
