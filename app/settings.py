@@ -187,7 +187,7 @@ def load_settings(
     if demo or (instance and instance.demo):
         merged = {name: value for name, value in merged.items() if name not in CONNECTIONS}
     if demo:
-        port = _validated(merged, None, data_dir).simulator_port
+        port = _validated({**merged, "CLOCK_RATE": "1"}, None, data_dir).simulator_port
         merged = {"EXCHANGES": ",".join(registry.names())} | merged | _simulated(port)
     return _validated(merged, instance, data_dir)
 

@@ -13,7 +13,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "common": set(),
     "fetchers": {"common"},
     "app": {"common", "fetchers"},
-    "celery_app": {"common", "app"},
+    "celery_app": {"common", "fetchers", "app"},
     "web": {"common", "app"},
     "scripts": {"common", "fetchers", "app", "celery_app", "web"},
 }

@@ -1,0 +1,69 @@
+"""The docs say what the program is: settings, routes, commands, links."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click import Context
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from typer.main import get_command
+
+from app.settings import known_variables
+from scripts.cli import app as cli
+from web.main import app as web
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def first_column(page: str) -> set[str]:
+    """What stands in backquotes at the start of each table row."""
+    return set(re.findall(r"^\| `([^`]+)`", (DOCS / "reference" / page).read_text(), re.MULTILINE))
+
+
+def test_every_setting_is_described_and_nothing_else() -> None:
+    assert first_column("settings.md") == set(known_variables())
+
+
+def test_settings_named_anywhere_exist() -> None:
+    table = (DOCS / "reference/constants.md").read_text()
+    now = re.findall(r"^\|[^|]+\|([^|]+)\|$", table, re.MULTILINE)
+    told = {name for cell in now for name in re.findall(r"`([A-Z][A-Z]+_[A-Z_]+)`", cell)}
+    assert told <= set(known_variables())
+
+
+def routes() -> Iterator[str]:
+    included = [getattr(route, "original_router", None) for route in web.routes]
+    for route in (route for router in included if router for route in router.routes):
+        if isinstance(route, APIWebSocketRoute):
+            yield f"WS {route.path}"
+        elif isinstance(route, APIRoute):
+            yield from (f"{method} {route.path}" for method in route.methods)
+    yield f"GET {web.openapi_url}"
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    described = {row for row in first_column("http.md") if row.startswith(("GET ", "WS "))}
+    assert described == set(routes())
+
+
+def commands() -> Iterator[str]:
+    group = get_command(cli)
+    context = Context(group)
+    for name in group.list_commands(context):  # type: ignore[attr-defined]
+        command = group.get_command(context, name)  # type: ignore[attr-defined]
+        inner = getattr(command, "commands", {})
+        yield from (f"candlehouse {name} {sub}" for sub in inner) if inner else (f"candlehouse {name}",)
+
+
+def test_every_command_is_described_and_nothing_else() -> None:
+    described = {re.split(r" \[| --", row)[0] for row in first_column("commands.md")}
+    assert described == set(commands())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
