@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -11,6 +11,7 @@ from app.jobs.corrections import announce
 from app.stores import streamed
 from app.stores.candles import StoredCandle
 from app.stores.latest import LiveSink
+from app.stores.redis_errors import translated
 from common.clock import Clock
 from common.errors import Malformed, Rejected
 from common.market import Instrument
@@ -123,11 +124,20 @@ def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
     return union(mine.clip(theirs) for mine in one for theirs in other)
 
 
+async def ring(redis: Redis, exchange: str) -> None:
+    """A feed begins: what was missed while nobody listened is to be healed soon."""
+    with translated():
+        await cast(Any, redis).rpush(_bell(exchange), b"{}")
+
+
 async def rung(redis: Redis, exchange: str) -> bool:
     """Whether a feed reconnected since the last look. The coverage knows what it missed; this is a bell."""
-    key = f"candlehouse:heals:{exchange}"
     async with redis.pipeline(transaction=True) as pipe:
-        pipe.llen(key)
-        pipe.delete(key)
+        pipe.llen(_bell(exchange))
+        pipe.delete(_bell(exchange))
         waiting, _ = await pipe.execute()
     return bool(waiting)
+
+
+def _bell(exchange: str) -> str:
+    return f"candlehouse:heals:{exchange}"

@@ -189,8 +189,8 @@ async def _standing(desk: _Desk, jobs: list[int]) -> Progress:
 def _no_worker(desk: _Desk, jobs: list[int]) -> int:
     queue = queue_of(desk.exchange.name)
     desk.say(
-        f"No worker serves the queue {queue}. Job {_names(jobs)} is planned and starts with the first one: `make up`,"
-        f" or celery -A celery_app.celery_main worker -Q {queue} -n {desk.exchange.name}RestWorker@h -l INFO"
+        f"No worker serves the queue {queue}. Job {_names(jobs)} is planned and starts with the first: make up, or"
+        f" celery -A celery_app.celery_main worker -Q {queue} -n {desk.exchange.name}RestWorker@h -l INFO"
     )
     return 1
 

@@ -1,6 +1,7 @@
 """`stream`: keep an exchange's live candles flowing into Redis."""
 
 import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from app import wiring
 from app.jobs import instruments
 from app.jobs.live import run_live
+from app.jobs.reconcile import ring
 from app.settings import Settings, load_settings
 from common.clock import Clock
 from common.errors import BadInput, Retryable
@@ -44,6 +46,8 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
                 clock=clock,
             )
             markets = instruments.streamed(known, settings.symbols)
+            with suppress(Retryable):  # without Redis nothing streams either, and the job tells it
+                await ring(redis, exchange.name)
             while True:
                 async with asyncio.TaskGroup() as tasks:
                     live = tasks.create_task(

@@ -1,6 +1,7 @@
 """The commands that the README prints, run as they stand, against the simulator."""
 
 import asyncio
+import signal
 import sys
 import time
 from pathlib import Path
@@ -121,6 +122,41 @@ async def test_a_worker_killed_in_the_middle_loses_nothing_and_a_page_is_asked_a
         # Only what the dead worker held is asked again, and that once.
         assert max(map(asked.count, asked)) <= 2 and len(asked) - len(set(asked)) <= len(held)
         assert len(set(asked)) == 16
+
+
+async def test_ctrl_c_leaves_the_job_running_and_says_how_to_see_it(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    simulator.fault("bitfinex", "slow", seconds=2)
+    env = environment(simulator, postgres_url, redis_url, tmp_path)
+    fetch = [sys.executable, "-m", "scripts.fetchers.rest", "fetch", "--exchange", "bitfinex", *A_DAY, *TWO]
+    async with worker(env, tmp_path / "worker.log", "bitfinex"):
+        async with program(env, tmp_path / "fetch.log", *fetch) as watching:
+            await until(lambda: candle_requests(simulator))
+            watching.process.send_signal(signal.SIGINT)
+            assert await watching.process.wait() == 130
+        assert "goes on without this window. `candlehouse status` shows" in (tmp_path / "fetch.log").read_text()
+        await job_state(postgres_url, "done")
+    assert await stored(postgres_url, "bitfinex", "BTC") == simulator.truth("bitfinex", "BTC", "USDT", *DAY)
+
+
+async def test_the_printed_stream_and_update_commands_bring_closed_candles_into_the_database(
+    postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with running_simulator(Clock(30, int(time.time() * 1000))) as simulator:
+        env = environment(simulator, postgres_url, redis_url, tmp_path)
+        ws = [sys.executable, "-m", "scripts.fetchers.ws"]
+        logs = [tmp_path / "binance_websocket.log", tmp_path / "updater_websocket.log"]
+        stream = [*ws, "fetch", "--exchange", "binance", "--log_filename", str(logs[0])]
+        update = [*ws, "update", "--log_filename", str(logs[1])]
+        async with program(env, tmp_path / "1", *stream) as one, program(env, tmp_path / "2", *update) as two:
+            async with asyncio.timeout(40):
+                while len(rows := await stored(postgres_url, "binance", "BTC")) < 2:
+                    assert one.process.returncode is None and two.process.returncode is None, one.log.read_text()
+                    await asyncio.sleep(0.1)
+        span = Span(int(rows[0][0]), int(rows[-1][0]) + MINUTE_MS)
+        assert rows == simulator.truth("binance", "BTC", "USDT", *span)
+        assert "Connected" in logs[0].read_text()
 
 
 async def test_beat_and_flower_run_as_printed(

@@ -183,6 +183,28 @@ async def test_two_workers_on_one_job_share_its_pages(instance: Instance) -> Non
         assert await instance.rows(market.id, span) == instance.truth(market, span)
 
 
+async def test_waiting_for_what_another_worker_holds_is_no_busy_spin_and_takes_it_over_in_the_end(
+    simulator: Simulator, postgres_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = {"CLOCK_RATE": "100", "CLOCK_ANCHOR_MS": "1795000000000"}
+    async with open_instance(simulator, postgres_url, redis_url, **hasty) as instance:
+        markets = await instance.know("bittrex", "BTC/USDT")
+        job = await instance.plan(markets, DAY)
+        plans, looks = instance.resources.stores.plan, 0
+        assert await plans.lease(job, "a worker that dies", lambda _, piece: piece)
+        lease = plans.lease
+
+        async def counted(*given: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            return await lease(*given)
+
+        monkeypatch.setattr(plans, "lease", counted)
+        assert await instance.work(job, "bittrex", lanes=1)
+        assert await instance.rows(markets[0].id, DAY) == instance.truth(markets[0], DAY)
+        assert looks < 12, "a lease of 120 s lasts 1.2 s here"
+
+
 async def test_minutes_that_may_still_change_are_stored_as_a_preview_and_stay_to_be_asked(
     instance: Instance,
 ) -> None:

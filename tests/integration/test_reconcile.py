@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile, rung
+from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile, ring, rung
 from app.messages import CandleMessage, decode
 from app.stores.symbols import StoredSymbol
 from common.market import Source
@@ -113,5 +113,6 @@ async def test_a_market_never_streamed_is_wanted_from_now_on_and_a_long_silence_
 
 async def test_a_reconnect_rings_once(instance: Instance) -> None:
     redis = instance.resources.redis
-    await redis.rpush("candlehouse:heals:binance", b"{}", b"{}")
+    await redis.rpush("candlehouse:heals:binance", b"{}")
+    await ring(redis, "binance")
     assert [await rung(redis, "binance"), await rung(redis, "binance")] == [True, False]
