@@ -44,10 +44,6 @@ class _Series:
             self.top += ahead
         self.bits |= 1 << max(0, -ahead)
 
-    def is_due(self, open_ms: int, now_ms: int) -> bool:
-        over_ms = now_ms - open_ms - MINUTE_MS
-        return over_ms >= AT_LATEST_MS or (over_ms >= FOLLOWED_MS and self.newest_ms > open_ms)
-
 
 class Closing:
     """All series of one exchange. Memory is bounded by their number."""
@@ -72,43 +68,53 @@ class Closing:
             return _correct(series, told, candle, now_ms)
         if series.has_closed(open_ms) or open_ms < now_ms - OLDEST_MINUTES * MINUTE_MS:
             return None
-        if candle.source or series.is_due(open_ms, now_ms):
+        if candle.source or self._is_over(series, candle, now_ms):
             return self._close(series, candle, now_ms)
-        if series.open.get(open_ms) == candle:
+        if self._is_nothing(candle, now_ms) or series.open.get(open_ms) == candle:
             return None
         series.open[open_ms] = candle
         return from_candle(candle, now_ms)
 
     def tick(self, now_ms: int) -> list[CandleMessage]:
         """The minutes that time has closed since the last call; call it every second or so."""
-        due = [
-            (series, candle)
-            for series in self._series.values()
-            for open_ms, candle in series.open.items()
-            if series.is_due(open_ms, now_ms)
-        ]
-        messages = [self._close(series, candle, now_ms) for series, candle in due]
-        return [message for message in messages if message is not None]
+        messages = []
+        for series in self._series.values():
+            for candle in list(series.open.values()):
+                if self._is_over(series, candle, now_ms):
+                    messages.append(self._close(series, candle, now_ms))
+                elif self._is_nothing(candle, now_ms):
+                    del series.open[candle.open_ms]
+        return messages
 
-    def _close(self, series: _Series, candle: Candle, now_ms: int) -> CandleMessage | None:
-        open_ms = candle.open_ms
-        series.open.pop(open_ms, None)
-        if not candle.source:
-            if not candle.volume and not (self._serves_quiet_minutes and series.newest_ms > open_ms):
-                return None  # a placeholder, which says nothing yet
-            candle = candle._replace(source=Source.CLOSED_BY_TIME)
-        message = from_candle(candle, now_ms)
-        series.mark_closed(open_ms)
-        series.closed[open_ms] = message
+    def _is_over(self, series: _Series, candle: Candle, now_ms: int) -> bool:
+        """A placeholder is a quiet minute's candle only where such are served, and once a later minute came."""
+        over_ms = now_ms - candle.open_ms - MINUTE_MS
+        followed = over_ms >= FOLLOWED_MS and series.newest_ms > candle.open_ms
+        return (
+            followed and self._serves_quiet_minutes if not candle.volume else followed or over_ms >= AT_LATEST_MS
+        )
+
+    def _is_nothing(self, candle: Candle, now_ms: int) -> bool:
+        """A placeholder that will never be a candle."""
+        is_past = now_ms - candle.open_ms - MINUTE_MS >= AT_LATEST_MS
+        return is_past and not candle.volume and not self._serves_quiet_minutes
+
+    def _close(self, series: _Series, candle: Candle, now_ms: int) -> CandleMessage:
+        series.open.pop(candle.open_ms, None)
+        message = from_candle(candle if candle.source else _by_time(candle), now_ms)
+        series.mark_closed(candle.open_ms)
+        series.closed[candle.open_ms] = message
         if len(series.closed) > REMEMBERED:
             del series.closed[min(series.closed)]
         return message
 
 
+def _by_time(candle: Candle) -> Candle:
+    return candle._replace(source=Source.CLOSED_BY_TIME)
+
+
 def _correct(series: _Series, told: CandleMessage, candle: Candle, now_ms: int) -> CandleMessage | None:
-    if not candle.source:
-        candle = candle._replace(source=Source.CLOSED_BY_TIME)
-    message = from_candle(candle, now_ms, corrected=True)
+    message = from_candle(candle if candle.source else _by_time(candle), now_ms, corrected=True)
     if _rank(message) <= _rank(told):
         return None
     series.closed[candle.open_ms] = message

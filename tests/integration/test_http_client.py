@@ -1,0 +1,163 @@
+"""REST requests stay within the budget, and every trouble has one of two names."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from app.stores.budget import MemoryBudget, RedisBudget
+from common.clock import Clock
+from common.errors import Rejected, Retryable
+from common.ports import Request
+from fetchers import registry
+from fetchers.http import HttpClient, back_off_s
+from tests.fixtures.live import LeapClock, http_client
+from tests.fixtures.simulator import Simulator, simulator
+
+__all__ = ["simulator"]
+
+BINANCE, BITFINEX = registry.get("binance"), registry.get("bitfinex")
+LIST = BINANCE.instruments_request()
+
+
+class Told:
+    """A budget that lets everything through and notes what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float]] = []
+
+    async def acquire(self, weight: int) -> None:
+        self.calls.append(("acquire", weight))
+
+    async def report(self, used_weight: int) -> None:
+        self.calls.append(("report", used_weight))
+
+    async def pause(self, seconds: float) -> None:
+        self.calls.append(("pause", seconds))
+
+
+@pytest.fixture
+def budget() -> Told:
+    return Told()
+
+
+@pytest.fixture
+async def http(simulator: Simulator, budget: Told) -> AsyncIterator[HttpClient]:
+    """At a moment at which the server's count is surely of the same minute."""
+    budgets = dict.fromkeys(registry.names(), budget)
+    client = HttpClient(simulator.rest_urls(), budgets, LeapClock(LeapClock().now_ms() + 30_000))
+    yield client
+    await client.close()
+
+
+async def test_the_weight_is_acquired_before_and_the_servers_count_reported_after(
+    http: HttpClient, budget: Told
+) -> None:
+    """W20: the server's headers were ignored."""
+    assert BINANCE.parse_instruments(await http.get(BINANCE, LIST)).instruments
+    assert [call for call, _ in budget.calls] == ["acquire", "report"]
+    assert budget.calls[0] == ("acquire", LIST.weight)
+    assert budget.calls[1][1] >= LIST.weight
+
+
+async def test_a_count_that_may_be_of_the_last_minute_is_not_reported(simulator: Simulator, budget: Told) -> None:
+    client = HttpClient(simulator.rest_urls(), {"binance": budget}, LeapClock(LeapClock().now_ms() + 1_000))
+    await client.get(BINANCE, LIST)
+    await client.close()
+    assert budget.calls == [("acquire", LIST.weight)]
+
+
+async def test_a_refusal_pauses_everybody_for_as_long_as_the_server_says(
+    simulator: Simulator, http: HttpClient, budget: Told
+) -> None:
+    """W19: it made the limiter more permissive."""
+    simulator.fault("binance", "rate_limit", retry_after_s=7)
+    with pytest.raises(Retryable) as refused:
+        await http.get(BINANCE, LIST)
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 7)
+    assert ("pause", 7) in budget.calls
+
+
+async def test_a_refusal_without_a_time_pauses_too(simulator: Simulator, http: HttpClient, budget: Told) -> None:
+    simulator.fault("bitfinex", "rate_limit")
+    with pytest.raises(Retryable):
+        await http.get(BITFINEX, BITFINEX.instruments_request())
+    assert ("pause", 60) in budget.calls
+
+
+async def test_other_processes_wait_out_a_pause(simulator: Simulator, redis_client: redis.asyncio.Redis) -> None:
+    simulator.fault("binance", "rate_limit", retry_after_s=50)
+    clock = LeapClock()
+    one, other = (
+        HttpClient(simulator.rest_urls(), {"binance": RedisBudget(redis_client, "binance", 5000, clock)}, clock)
+        for _ in range(2)
+    )
+    with pytest.raises(Retryable):
+        await one.get(BINANCE, LIST)
+    before_ms = clock.now_ms()
+    await other.get(BINANCE, LIST)
+    assert clock.now_ms() - before_ms >= 50_000
+    await one.close()
+    await other.close()
+
+
+async def test_asking_again_waits_at_least_as_long_as_told(simulator: Simulator) -> None:
+    simulator.fault("binance", "rate_limit", count=2, retry_after_s=9)
+    clock = LeapClock()
+    client = http_client(clock, simulator.rest_urls())
+    before_ms = clock.now_ms()
+    assert BINANCE.parse_instruments(await client.get_retrying(BINANCE, LIST)).instruments
+    await client.close()
+    assert clock.now_ms() - before_ms >= 18_000
+    assert len(simulator.log("exchangeInfo")) == 3
+
+
+async def test_asking_again_ends_with_the_last_refusal(simulator: Simulator) -> None:
+    simulator.fault("binance", "rate_limit", count=99, retry_after_s=1)
+    client = http_client(LeapClock(), simulator.rest_urls())
+    with pytest.raises(Retryable):
+        await client.get_retrying(BINANCE, LIST, attempts=4)
+    await client.close()
+    assert len(simulator.log("exchangeInfo")) == 4
+
+
+async def test_what_is_refused_for_good_is_not_asked_again(simulator: Simulator) -> None:
+    client = http_client(LeapClock(), simulator.rest_urls())
+    with pytest.raises(Rejected):
+        await client.get_retrying(BINANCE, Request("/api/v3/klines", {"symbol": "NOPE", "interval": "1m"}))
+    await client.close()
+    assert len(simulator.log("klines")) == 1
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no.such.host.invalid"])
+async def test_a_server_that_cannot_be_reached_is_retryable(url: str) -> None:
+    """W22: with the exchange's name, and the reason."""
+    client = http_client(Clock(), {"binance": url})
+    with pytest.raises(Retryable, match="binance does not answer: "):
+        await client.get(BINANCE, LIST)
+    await client.close()
+
+
+async def test_a_handshake_is_asked_on_the_sockets_host_by_http(simulator: Simulator, http: HttpClient) -> None:
+    bittrex = registry.get("bittrex")
+    request = bittrex.session([]).handshake()
+    assert request
+    answer = await http.handshake(simulator.ws_urls()["bittrex"], request)
+    assert b"ConnectionToken" in answer
+    assert [entry["path"] for entry in simulator.log()] == ["/bittrex/signalr/negotiate"]
+
+
+async def test_a_refused_handshake_is_retryable(simulator: Simulator, http: HttpClient) -> None:
+    with pytest.raises(Retryable, match="404"):
+        await http.handshake(f"{simulator.ws_url}/nowhere", Request("/negotiate"))
+
+
+def test_back_off_grows_to_a_limit_and_never_undercuts_what_was_told() -> None:
+    assert max(back_off_s(0) for _ in range(200)) <= 1
+    assert 30 < max(back_off_s(50) for _ in range(200)) <= 60
+    assert min(back_off_s(50) for _ in range(200)) < 30
+    assert min(back_off_s(3, told_s=40) for _ in range(200)) >= 40
+
+
+async def test_a_client_connects_to_nothing_before_it_is_asked() -> None:
+    await HttpClient({"binance": "http://127.0.0.1:1"}, {"binance": MemoryBudget(1, Clock())}, Clock()).close()
