@@ -1,6 +1,6 @@
 """The stream of closed candles, read by a consumer group that acknowledges what the database holds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ Entry = tuple[str, CandleMessage | Malformed]
 # What any group has not acknowledged stays: neither its oldest pending entry nor what it was not yet given goes.
 _ACK = """
 local key, group, kept = KEYS[1], ARGV[1], nil
+if redis.call('EXISTS', key) == 0 then return 0 end
 redis.call('XACK', key, group, unpack(ARGV, 2))
 local function before(a, b)
   local ams, an = string.match(a, '(%d+)-(%d+)')
@@ -33,7 +34,7 @@ for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
   local first = pending[1] > 0 and pending[2] or of['last-delivered-id']
   if not kept or before(first, kept) then kept = first end
 end
-return redis.call('XTRIM', key, 'MINID', kept)
+return kept and redis.call('XTRIM', key, 'MINID', kept) or 0
 """
 
 
@@ -64,9 +65,9 @@ class ClosedStream:
 
     async def claim_stale(self, min_idle_ms: int, count: int = 1000) -> list[Entry]:
         """Take over what another consumer was given longer ago and never acknowledged."""
-        with translated():
-            claimed = await self._redis.xautoclaim(CLOSED_CANDLES, GROUP, self._consumer, min_idle_ms, count=count)
-        return _entries(claimed[1])
+        claim = self._redis.xautoclaim(CLOSED_CANDLES, GROUP, self._consumer, min_idle_ms, count=count)
+        claimed = await self._of_group(claim)
+        return _entries(claimed[1]) if claimed else []
 
     async def ack(self, ids: Sequence[str]) -> None:
         """These are done; the stream loses what everybody is done with."""
@@ -75,17 +76,20 @@ class ClosedStream:
                 await self._ack(keys=[CLOSED_CANDLES], args=[GROUP, *ids[at : at + 1000]])
 
     async def _read(self, after: str, count: int, block_ms: int | None) -> list[Entry]:
+        streams = {CLOSED_CANDLES: after}
+        read = self._redis.xreadgroup(GROUP, self._consumer, streams, count, block_ms or None)
+        return [entry for _, entries in await self._of_group(read) or () for entry in _entries(entries)]
+
+    async def _of_group(self, command: Awaitable[Any]) -> Any:
+        """The command's answer; None when Redis was emptied, and then the group is made again."""
         with translated():
             try:
-                streams = {CLOSED_CANDLES: after}
-                answer = await self._redis.xreadgroup(GROUP, self._consumer, streams, count, block_ms or None)
+                return await command
             except ResponseError as error:
                 if "NOGROUP" not in str(error):
                     raise
-                await self.ensure_group()  # Redis was emptied
-                return []
-        found = answer.values() if isinstance(answer, dict) else (entries for _, entries in answer)
-        return [entry for entries in found for entry in _entries(entries)]
+                await self.ensure_group()
+                return None
 
 
 def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
