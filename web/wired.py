@@ -18,6 +18,7 @@ from app.stores.plan import PlanStore
 from common.clock import Clock
 from common.errors import Retryable
 from web.deps import Deps, FetchProgress, Rows
+from web.remembered import RememberedSymbols
 
 #: Connections to PostgreSQL of one web process.
 POOL_SIZE = 10
@@ -75,7 +76,7 @@ def deps_of(
         clock=clock,
         exchanges=exchanges,
         streaming=streaming,
-        symbols=stores.symbols,
+        symbols=RememberedSymbols(stores.symbols, clock),
         candles=stores.candles,
         analytics=AnalyticsViews(stores.db),
         feed=LiveFeed(redis),

@@ -39,7 +39,7 @@ ASKED = {"exchange": "binance", "base_id": "BTC", "quote_id": "USDT", "interval"
 @pytest.fixture
 async def web(database: Database, redis_client: Redis) -> AsyncIterator[httpx.AsyncClient]:
     deps = web_deps(database, redis_client, SetClock())
-    await store(deps, BTC, HISTORY)
+    await store(database, BTC, HISTORY)
     await RollupStore(database).refresh()
     async with rest(deps) as client:
         yield client
@@ -71,7 +71,7 @@ async def test_every_interval_serves_the_aggregate_of_its_minutes(
         wanted = as_rows(aggregate(HISTORY, interval))[-500:]
         assert same(await ask(web, interval=interval.value), wanted), interval
     later = [bar._replace(close=bar.low, volume=bar.volume + 1) for bar in HISTORY[-60:-20]]
-    await store(web_deps(database, redis_client, SetClock()), BTC, later)
+    await store(database, BTC, later)
     for interval in Interval:
         wanted = as_rows(aggregate([*HISTORY[:-60], *later, *HISTORY[-20:]], interval))[-500:]
         assert same(await ask(web, interval=interval.value), wanted), f"{interval} before a refresh"
@@ -80,7 +80,7 @@ async def test_every_interval_serves_the_aggregate_of_its_minutes(
 async def test_prices_are_served_in_full_precision(database: Database, redis_client: Redis) -> None:
     deps = web_deps(database, redis_client, SetClock())
     tiny = Bar(LAST_MS, 0.00001234, 0.000012345678901234, 1e-8, 0.00001233, 123456789.123456, None, None)
-    await store(deps, PEPE, [tiny])
+    await store(database, PEPE, [tiny])
     async with rest(deps) as web:
         assert await ask(web, base_id="PEPE") == as_rows([tiny])
 
@@ -107,7 +107,7 @@ async def test_a_coarse_bucket_belongs_when_it_starts_within(web: httpx.AsyncCli
 
 async def test_without_end_the_running_minute_is_not_served(database: Database, redis_client: Redis) -> None:
     deps = web_deps(database, redis_client, SetClock())
-    await store(deps, BTC, minutes([LAST_MS, LAST_MS + MINUTE_MS]))
+    await store(database, BTC, minutes([LAST_MS, LAST_MS + MINUTE_MS]))
     async with rest(deps) as web:
         assert [row["time"] for row in await ask(web)] == [LAST_MS]
 
@@ -120,9 +120,8 @@ async def test_old_history_shows_as_soon_as_it_is_written(
     web: httpx.AsyncClient, database: Database, redis_client: Redis
 ) -> None:
     assert len(await ask(web, interval="1D", limit=500)) < 200
-    deps = web_deps(database, redis_client, SetClock())
     older = minutes([LAST_MS - (300 + day) * DAY_MS for day in range(150)], seed=2)
-    await store(deps, BTC, older)
+    await store(database, BTC, older)
     wanted = as_rows(aggregate([*older, *HISTORY], Interval.D1))
     assert same(await ask(web, interval="1D"), wanted)
 
@@ -130,7 +129,7 @@ async def test_old_history_shows_as_soon_as_it_is_written(
 async def test_the_exchanges_own_spelling_finds_the_same_market(database: Database, redis_client: Redis) -> None:
     deps = web_deps(database, redis_client, SetClock())
     bars = minutes(every_minute(LAST_MS - 5 * MINUTE_MS, 6))
-    await store(deps, UST, bars)
+    await store(database, UST, bars)
     async with rest(deps) as web:
         for quote in ("USDT", "UST", "ust"):
             assert await ask(web, exchange="Bitfinex", quote_id=quote) == as_rows(bars)

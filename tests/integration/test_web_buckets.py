@@ -18,7 +18,6 @@ from common.interval import Interval
 from common.market import Bar, Candle, Source
 from common.span import DAY_MS, MINUTE_MS, floor_minute
 from tests.fixtures.web import BTC, SetClock, aggregate, every_minute, listening, minutes, store, web_deps
-from web.deps import Deps
 
 #: Three minutes before hours, days and the month end at once.
 NOW_MS = int(datetime(2024, 5, 31, 23, 57, tzinfo=UTC).timestamp() * 1000)
@@ -29,14 +28,14 @@ LAG_MINUTES = 2
 class Stream:
     """Plays minutes into Redis at once, into the database two minutes later, and knows what every bar must be."""
 
-    def __init__(self, deps: Deps, clock: SetClock, redis: Redis) -> None:
-        self._deps, self._clock = deps, clock
+    def __init__(self, database: Database, clock: SetClock, redis: Redis) -> None:
+        self._database, self._clock = database, clock
         self._sink = LiveSink(redis, Clock(), [BTC])
         self._unwritten: list[Bar] = []
         self.known: dict[int, Bar] = {}
 
     async def start(self, stored: list[Bar], on_their_way: list[Bar]) -> None:
-        await store(self._deps, BTC, stored)
+        await store(self._database, BTC, stored)
         self.known = {bar.open_ms: bar for bar in stored}
         for bar in on_their_way:
             await self.close(bar)
@@ -57,10 +56,9 @@ class Stream:
     async def correct(self, bar: Bar) -> None:
         await self._write([bar])
         await self._tell(bar, Source.RECORD, corrected=True)
-        self._clock.set(self._clock.now_ms() + 6000)
 
     async def _write(self, bars: list[Bar]) -> None:
-        await store(self._deps, BTC, bars)
+        await store(self._database, BTC, bars)
 
     async def _tell(self, bar: Bar, source: Source, corrected: bool = False) -> None:
         self.known[bar.open_ms] = bar
@@ -123,7 +121,7 @@ async def test_every_running_bar_is_exact_through_the_end_of_its_bucket_and_afte
 ) -> None:
     clock = SetClock(NOW_MS)
     deps = web_deps(database, redis_client, clock)
-    stream = Stream(deps, clock, redis_client)
+    stream = Stream(database, clock, redis_client)
     old = {floor_minute(NOW_MS - int(45 * DAY_MS * random.Random(n).random())) for n in range(300)}
     day = minutes(old | set(every_minute(NOW_MS - 200 * MINUTE_MS, 206)))
     split = next(n for n, bar in enumerate(day) if bar.open_ms >= NOW_MS - 3 * MINUTE_MS)
@@ -148,6 +146,8 @@ async def test_every_running_bar_is_exact_through_the_end_of_its_bucket_and_afte
 
         aged = day[split - 120]._replace(high=1e6, volume=99.5)
         await stream.correct(aged)
+        await listener.until({("1m", aged.open_ms): list(aged[1:6])}, corrected=True)
+        clock.set(clock.now_ms() + 6000)  # the database is given five seconds to have it, too
         await listener.until(stream.wanted(aged.open_ms))
         await listener.until(ended(stream.wanted(aged.open_ms)), closed=True, corrected=True)
 
@@ -156,7 +156,7 @@ async def test_after_a_quiet_while_the_newest_stored_bar_is_shown(database: Data
     clock = SetClock(NOW_MS)
     deps = web_deps(database, redis_client, clock)
     (bar,) = minutes([NOW_MS - 3 * DAY_MS])
-    await store(deps, BTC, [bar])
+    await store(database, BTC, [bar])
     async with listening(deps) as address, connect(f"ws://{address}/api/ohlcvs") as socket:
         listener = Listener(socket)
         await listener.subscribe()

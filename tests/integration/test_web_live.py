@@ -59,7 +59,7 @@ class Live:
 async def live(database: Database, redis_client: Redis) -> AsyncIterator[Live]:
     clock = SetClock()
     deps = web_deps(database, redis_client, clock)
-    await store(deps, BTC, [])
+    await store(database, BTC, [])
     async with listening(deps) as address:
         yield Live(address, deps, clock, LiveSink(redis_client, Clock(), [BTC, UST]))
 
@@ -242,8 +242,10 @@ async def test_with_tags_every_refusal_names_field_and_allowed(live: Live) -> No
             assert (answer["event"], answer["field"], answer["allowed"]) == ("error", field, allowed)
 
 
-async def test_the_exchanges_own_spelling_subscribes_and_unsubscribes_the_same_market(live: Live) -> None:
-    await store(live.deps, UST, [])
+async def test_the_exchanges_own_spelling_subscribes_and_unsubscribes_the_same_market(
+    live: Live, database: Database
+) -> None:
+    await store(database, UST, [])
     native = {"exchange": "bitfinex", "quote_id": "UST", "tags": True}
     normal = NAMES | {"exchange": "bitfinex"}
     async with live.client() as socket:
@@ -315,7 +317,7 @@ async def settled(condition: Any) -> None:
 
 async def test_after_an_outage_of_redis_the_stream_goes_on(database: Database, redis_client: Redis) -> None:
     deps = web_deps(database, redis_client, SetClock())
-    await store(deps, BTC, [])
+    await store(database, BTC, [])
     feed = Flaky(deps.feed)
     async with listening(replace(deps, feed=feed)) as address:
         live = Live(address, deps, SetClock(), LiveSink(redis_client, Clock(), [BTC]))

@@ -33,8 +33,8 @@ async def populated(database: Database, deps: Deps, postgres_url: str) -> AsyncI
             bar._replace(open=p, high=p, low=p, close=p, volume=2.0)
             for bar, p in zip(minutes(times), prices, strict=True)
         ]
-        await store(deps, market, bars)
-    await store(deps, OLD, [])
+        await store(database, market, bars)
+    await store(database, OLD, [])
     await analytics.refresh(database, NOW_MS)
     execute(postgres_url, "INSERT INTO test VALUES (2, 'c', 'd', 1, 1), (1, 'a', 'b', 351235.00, 3.14)")
     async with rest(deps) as client:
