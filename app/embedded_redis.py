@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, BusyLoadingError, ConnectionError, TimeoutError
 
 from app.running import Server
@@ -69,7 +71,7 @@ class EmbeddedRedis:
 
     async def until_ready(self) -> None:
         """Return when the server answers with all its data loaded."""
-        client = Redis.from_url(self.server.url("redis"), socket_timeout=5)
+        client = Redis.from_url(self.server.url("redis"), socket_timeout=5, retry=Retry(NoBackoff(), 0))
         try:
             while True:
                 try:

@@ -14,6 +14,8 @@ import asyncpg
 import psutil
 import pytest
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 
 from app import embedded
@@ -80,7 +82,7 @@ async def test_both_want_a_password_and_are_seen_by_this_machine_alone(folder: P
             await asyncpg.connect(
                 servers.postgres.server.url("postgresql").replace(":", ":x", 2).replace("x//", "//")
             )
-        client = redis.asyncio.Redis(port=servers.redis.port)
+        client = redis.asyncio.Redis(port=servers.redis.port, retry=Retry(NoBackoff(), 0))
         with pytest.raises(AuthenticationError):
             await client.ping()
         await client.aclose()

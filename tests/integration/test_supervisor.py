@@ -103,9 +103,9 @@ async def test_what_a_dead_role_started_dies_too(world: World) -> None:
         grandchild = identify(int(world.said("parent")[0]))
         os.kill(world.living["parent"].pid, signal.SIGKILL)
         await until(lambda: len(world.said("parent")) == 2)
-        assert not grandchild.alive()
+        await until(lambda: not grandchild.alive())
         await supervisor.stop_all_but([], 0.1)
-    assert [pid for pid in map(int, world.said("parent")) if psutil.pid_exists(pid) and not _zombie(pid)] == []
+    await until(lambda: all(_gone(int(pid)) for pid in world.said("parent")))
 
 
 async def test_an_error_in_the_body_stops_everything_and_arrives_as_it_is(world: World) -> None:
@@ -153,8 +153,8 @@ def test_leftovers_are_known_by_start_time_so_a_strangers_pid_is_safe() -> None:
     assert (me.alive(), stranger.alive()) == (True, False)
 
 
-def _zombie(pid: int) -> bool:
+def _gone(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True

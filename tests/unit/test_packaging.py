@@ -1,5 +1,6 @@
 """What is installed is exactly what the lock names, from wherever the user's own tools fetch packages."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -13,6 +14,14 @@ LOCKS = ["requirements.lock", "requirements-dev.lock"]
 
 def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", (ROOT / lock).read_text(), re.M))
+
+
+def make(*words: str) -> str:
+    """What make says, called as from a shell: the tests themselves may run under a make."""
+    environ = {"PATH": os.environ["PATH"]}
+    return subprocess.run(
+        ["make", *words], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -41,15 +50,13 @@ def test_tests_run_on_the_same_versions_as_the_program() -> None:
 
 
 def test_make_alone_says_what_there_is() -> None:
-    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = make()
     assert re.findall(r"^make (\w+)", said, re.M) == ["up", "up", "test", "lint", "bench", "lock", "clean"]
 
 
 @pytest.mark.parametrize(("given", "called"), [([], ""), (["DEMO=0"], ""), (["DEMO=1"], " --demo")])
 def test_demo_is_a_word_to_make(given: list[str], called: str) -> None:
-    said = subprocess.run(
-        ["make", "-n", "up", *given], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    said = make("-n", "up", *given)
     assert said.rstrip(" \n").splitlines()[-1] == f"exec .venv/bin/candlehouse up{called}"
 
 
