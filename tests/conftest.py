@@ -1,7 +1,8 @@
 """Fixtures that every test may ask for: a real PostgreSQL and a real Redis, each test with its own data."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import redis
@@ -13,7 +14,21 @@ from tests.fixtures.postgres import Server, execute, running_postgres
 from tests.fixtures.redis import running_redis
 
 TEMPLATE = "candlehouse_template"
+#: What CANDLEHOUSE_REQUIRE may name, and the word in a skip's reason that tells it is absent.
+ABSENT = {"shared": "recording", "browser": "chromium", "postgres": "PostgreSQL", "redis": "Redis"}
 _numbers = itertools.count()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that skips for want of what this run must have (as CI's must) fails instead."""
+    report = yield
+    required = os.environ.get("CANDLEHOUSE_REQUIRE", "").split(",")
+    missing = [name for name in required if name and report.skipped and ABSENT[name] in str(report.longrepr)]
+    if missing:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} skips, but this run requires {missing[0]}: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from tests.fixtures.workers import run
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(200)]
 
 #: Candle time runs this much faster than ours, so that minutes close while a test waits.
-RATE = 20
+RATE = 10
 MARKETS = {
     "binance": [("BTC", "USDT"), ("ETH", "USDT")],
     "bitfinex": [("BTC", "USDT"), ("ETH", "USDT")],
@@ -133,25 +133,30 @@ async def aggregated(demo: Demo, interval: Interval, market: tuple[str, str, str
     return [[*bar[:5], float(bar[5])] for bar in found.values()]
 
 
-@pytest.mark.parametrize("exchange", MARKETS)
-async def test_what_a_subscriber_is_told_of_a_closed_minute_is_the_truth(demo: Demo, exchange: str) -> None:
-    market = (exchange, *MARKETS[exchange][0])
-    async with asyncio.timeout(60):
-        told = [one async for one in closed_minutes(demo, market, 3)]
-    fields = ("time", "open", "high", "low", "close", "volume")
-    truth = [(await demo.truth(market, one["time"], one["time"] + 60_000))[0] for one in told]
-    assert [[one[field] for field in fields] for one in told] == truth
+async def test_what_subscribers_are_told_of_closed_minutes_is_the_truth(demo: Demo) -> None:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as clients:
+        for exchange, markets in MARKETS.items():
+            clients.create_task(equals_the_truth(demo, (exchange, *markets[0])))
 
 
-async def closed_minutes(demo: Demo, market: tuple[str, str, str], count: int) -> AsyncIterator[dict[str, Any]]:
+async def equals_the_truth(demo: Demo, market: tuple[str, str, str]) -> None:
+    """Three minutes; what is told last counts, for a busy machine may close one before its last trade came."""
+    told = await closed_minutes(demo, market, 4)
+    *before_last, _ = sorted(told)
+    truth = [(await demo.truth(market, time_ms, time_ms + 60_000))[0] for time_ms in before_last]
+    assert [told[time_ms] for time_ms in before_last] == truth
+
+
+async def closed_minutes(demo: Demo, market: tuple[str, str, str], count: int) -> dict[int, list[float]]:
+    """What a client hears of closed minutes until it has heard of `count`."""
     names = dict(zip(("exchange", "base_id", "quote_id"), market, strict=True))
     wish = {"event_type": "subscribe", "data_type": "ohlcv", **names, "interval": "1m", "mls": True, "tags": True}
+    fields = ("time", "open", "high", "low", "close", "volume")
+    heard: dict[int, list[float]] = {}
     async with connect(f"ws://127.0.0.1:{demo.world.ports['WEB_PORT']}/api/ohlcvs") as socket:
         await socket.send(json.dumps(wish))
-        async for text in socket:
-            told = json.loads(text)
+        while len(heard) < count:
+            told = json.loads(await socket.recv())
             if told.get("closed"):
-                yield told
-                count -= 1
-            if not count:
-                return
+                heard[told["time"]] = [told[field] for field in fields]
+    return heard
