@@ -32,6 +32,7 @@ def check(settings: "Settings") -> None:
     _check_password("REDIS_PASSWORD", settings.redis_password)
     for name, value in settings.exchange_variables.items():
         _check_exchange_variable(name, value)
+    _check_bind_address(settings.bind_address)
     _check_clock(settings)
 
 
@@ -99,6 +100,12 @@ def _check_exchange_variable(name: str, value: str) -> None:
         raise BadInput(name, f"{name} must be an address that starts with {schemes[-1]}://.", f"{schemes[-1]}://…")
 
 
+def _check_bind_address(address: str) -> None:
+    if not (address == "localhost" or _is_address(address)):
+        allowed = "an address of this machine such as 127.0.0.1, or 0.0.0.0 for all"
+        raise BadInput("BIND_ADDRESS", f"BIND_ADDRESS must be {allowed}, not {address!r}.", allowed)
+
+
 def _check_clock(settings: "Settings") -> None:
     """Time may only run faster where nothing but this machine is asked for candles."""
     if settings.clock_rate == 1:
@@ -111,7 +118,12 @@ def _check_clock(settings: "Settings") -> None:
 
 
 def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(text: str) -> bool:
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(text)
     except ValueError:
         return False
+    return True

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from app import embedded, readiness, roles, running
 from app.ports import must_be_free
@@ -15,7 +15,7 @@ from app.processes import Process, stop_leftovers
 from app.running import Running
 from app.settings import Settings, child_environment, shared_environment
 from app.supervisor import Role, Supervisor
-from common.errors import Retryable
+from common.errors import BadInput, Retryable
 
 #: Real seconds that a server or a one-time command may take; both are normally done in a few.
 SERVER_S, COMMAND_S = 60, 600
@@ -41,8 +41,7 @@ async def run(
     missing: Callable[[str], str] = readiness.missing,
 ) -> None:
     """Start everything, say so once it is ready, and stop everything on the first SIGINT, SIGTERM or SIGHUP."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    lock = running.lock(settings.data_dir)
+    lock = _lock(settings.data_dir)
     if lock is None:
         say(_already(settings))
         return
@@ -174,6 +173,15 @@ def _stop_on_signals() -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop)
+
+
+def _lock(data_dir: Path) -> IO[str] | None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return running.lock(data_dir)
+    except OSError as error:
+        sentence = f"DATA_DIR {data_dir} cannot be written: {error.strerror}."
+        raise BadInput("DATA_DIR", sentence, "a folder that you may write") from error
 
 
 def _already(settings: Settings) -> str:

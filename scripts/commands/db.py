@@ -1,7 +1,6 @@
 """`candlehouse db …`: what is done to the database by hand."""
 
 import asyncio
-from typing import Annotated
 
 import typer
 
@@ -20,9 +19,7 @@ def upgrade() -> None:
 
 
 @app.command("create-sql")
-def create_sql(
-    check: Annotated[bool, typer.Option("--check", help="Only tell whether create.sql is current.")] = False,
-) -> None:
+def create_sql() -> None:
     """Print the newest schema as one SQL file, as scripts/database/init/create.sql holds it."""
     typer.echo(migrate.create_sql(), nl=False)
 

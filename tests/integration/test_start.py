@@ -104,6 +104,13 @@ async def test_a_wrong_setting_is_one_sentence(world: World) -> None:
         assert await instance.end() == (2, "WEB_PORT must be a port from 1 to 65535, not 'web'.")
 
 
+async def test_a_data_folder_that_cannot_be_is_one_sentence(world: World) -> None:
+    (world.folder / "file").touch()
+    where = world.folder / "file/data"
+    async with world.start(DATA_DIR=str(where)) as instance:
+        assert await instance.end() == (2, f"DATA_DIR {where} cannot be written: Not a directory.")
+
+
 async def test_the_demo_keeps_its_data_apart_and_other_terminals_find_it(world: World) -> None:
     async with world.start("--demo", SIMULATOR_PORT=str(free_from(22000))) as instance:
         assert "is ready with simulated exchanges" in await instance.line()

@@ -147,6 +147,10 @@ def test_a_closed_exchange_is_not_streamed_from_its_own_address(tmp_path: Path) 
             {"POSTGRES_PASSWORD": "icecreamyummy"},
             "POSTGRES_PASSWORD is a password from an example that everybody knows; choose your own.",
         ),
+        (
+            {"BIND_ADDRESS": "999.1"},
+            "BIND_ADDRESS must be an address of this machine such as 127.0.0.1, or 0.0.0.0 for all, not '999.1'.",
+        ),
         ({"BINANCE_REST_URL": "x"}, "BINANCE_REST_URL must be an address that starts with https://."),
         ({"BITTREX_WEIGHT_PER_MINUTE": "0"}, "BITTREX_WEIGHT_PER_MINUTE must be a whole number from 1, not '0'."),
         (
