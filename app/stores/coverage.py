@@ -50,5 +50,6 @@ async def want_on(connection: Any, spans: Mapping[int, Span]) -> None:
 
 async def _grow(connection: Any, name: str, spans: list[tuple[int, Span]]) -> None:
     if spans:
-        columns = zip(*((symbol_id, *span) for symbol_id, span in spans), strict=True)
-        await connection.execute(sql(name), *map(list, columns))
+        symbol_ids = [symbol_id for symbol_id, _ in spans]
+        starts, ends = [span.start_ms for _, span in spans], [span.end_ms for _, span in spans]
+        await connection.execute(sql(name), symbol_ids, starts, ends)

@@ -18,7 +18,7 @@ from common.errors import CandlehouseError, Rejected, Retryable
 
 #: PostgreSQL counts microseconds from 2000-01-01.
 POSTGRES_EPOCH_MS = 946_684_800_000
-SESSION = {"TimeZone": "UTC", "application_name": "candlehouse", "jit": "off"}
+SESSION = {"TimeZone": "UTC", "application_name": "candlehouse", "jit": "off", "work_mem": "16MB"}
 
 _LOST = (
     OSError,

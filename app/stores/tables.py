@@ -68,7 +68,7 @@ coverage = Table(
 rollup_dirty = Table(
     "rollup_dirty",
     metadata,
-    Column("id", BigInteger, primary_key=True),
+    Column("id", BigInteger),
     Column("symbol_id", Integer),
     Column("span", TSTZRANGE),
 )

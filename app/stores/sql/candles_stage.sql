@@ -1,7 +1,7 @@
 -- The table that a batch is copied into; emptied first, because a transaction may write more than one batch.
 CREATE TEMP TABLE IF NOT EXISTS staged_candles (
     symbol_id int,
-    time timestamptz,
+    open_ms bigint,
     open double precision,
     high double precision,
     low double precision,
@@ -10,6 +10,6 @@ CREATE TEMP TABLE IF NOT EXISTS staged_candles (
     quote_volume double precision,
     trades int,
     source smallint,
-    ordinal int
+    time timestamptz GENERATED ALWAYS AS (to_timestamp(open_ms / 1000::double precision)) STORED
 ) ON COMMIT DELETE ROWS;
 TRUNCATE staged_candles

@@ -1,7 +1,9 @@
--- $1 symbol ids, $2 starts, $3 ends. Nothing is written for minutes that were wanted already.
+-- $1 symbol ids, $2 starts and $3 ends in milliseconds, which arrive faster than a timestamptz each.
+-- Nothing is written for minutes that were wanted already.
 INSERT INTO coverage AS c (symbol_id, wanted)
-SELECT symbol_id, range_agg(tstzrange(starts, ends))
-FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS added (symbol_id, starts, ends)
+SELECT symbol_id, range_agg(tstzrange(
+    to_timestamp(starts / 1000::double precision), to_timestamp(ends / 1000::double precision)))
+FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS added (symbol_id, starts, ends)
 WHERE starts < ends
 GROUP BY symbol_id
 ORDER BY symbol_id

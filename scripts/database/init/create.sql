@@ -97,14 +97,15 @@ CREATE TABLE coverage (
     symbol_id int PRIMARY KEY,
     covered tstzmultirange NOT NULL DEFAULT '{}',
     wanted tstzmultirange NOT NULL DEFAULT '{}'
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE coverage IS 'What was asked and what was answered. wanted - covered is the only definition of a gap.';
 COMMENT ON COLUMN coverage.symbol_id IS 'symbol_exchange.id';
 COMMENT ON COLUMN coverage.covered IS 'Minutes that the exchange has answered for, with rows or without.';
 COMMENT ON COLUMN coverage.wanted IS 'Minutes that somebody asked for.';
 
+-- No primary key: nobody looks a row up by its id, and every write pays for an index.
 CREATE TABLE rollup_dirty (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY,
     symbol_id int NOT NULL,
     span tstzrange NOT NULL
 );
@@ -283,14 +284,14 @@ DECLARE
 BEGIN
 FOR step IN SELECT * FROM rollup_chain() LOOP
     floors := CASE step.width
-        WHEN '1 month' THEN $$date_trunc('month', $1 AT TIME ZONE 'UTC')$$
-        ELSE format($$date_bin(%L, $1, '2000-01-03 00:00:00+00') AT TIME ZONE 'UTC'$$, step.width)
+        WHEN '1 month' THEN $$date_trunc('month', $1 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'$$
+        ELSE format($$date_bin(%L, $1, '2000-01-03 00:00:00+00')$$, step.width)
     END;
     EXECUTE format($create$
         CREATE FUNCTION bucket_%1$s(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
-            RETURN (%2$s) AT TIME ZONE 'UTC';
+            RETURN %2$s;
         CREATE FUNCTION bucket_%1$s_end(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
-            RETURN (%2$s + interval %3$L) AT TIME ZONE 'UTC';
+            RETURN ((%2$s) AT TIME ZONE 'UTC' + interval %3$L) AT TIME ZONE 'UTC';
 
         CREATE TABLE bars_%1$s (
             symbol_id int NOT NULL,
@@ -391,11 +392,11 @@ BEGIN
 
     -- The oldest rows, up to most_minutes in sum; at least one.
     WITH ledger AS (
-        SELECT id, extract(epoch FROM upper(span) - lower(span)) / 60 AS minutes FROM rollup_dirty
+        SELECT ctid AS place, id, extract(epoch FROM upper(span) - lower(span)) / 60 AS minutes FROM rollup_dirty
     ), running AS (
-        SELECT id, sum(minutes) OVER (ORDER BY id) - minutes AS minutes_before FROM ledger
+        SELECT place, sum(minutes) OVER (ORDER BY id) - minutes AS minutes_before FROM ledger
     ), taken AS (
-        DELETE FROM rollup_dirty WHERE id IN (SELECT id FROM running WHERE minutes_before < most_minutes)
+        DELETE FROM rollup_dirty WHERE ctid = ANY (ARRAY(SELECT place FROM running WHERE minutes_before < most_minutes))
         RETURNING symbol_id, span
     )
     SELECT array_agg(symbol_id), array_agg(span) INTO symbol_ids, spans FROM taken;

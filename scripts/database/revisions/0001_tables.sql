@@ -92,14 +92,15 @@ CREATE TABLE coverage (
     symbol_id int PRIMARY KEY,
     covered tstzmultirange NOT NULL DEFAULT '{}',
     wanted tstzmultirange NOT NULL DEFAULT '{}'
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE coverage IS 'What was asked and what was answered. wanted - covered is the only definition of a gap.';
 COMMENT ON COLUMN coverage.symbol_id IS 'symbol_exchange.id';
 COMMENT ON COLUMN coverage.covered IS 'Minutes that the exchange has answered for, with rows or without.';
 COMMENT ON COLUMN coverage.wanted IS 'Minutes that somebody asked for.';
 
+-- No primary key: nobody looks a row up by its id, and every write pays for an index.
 CREATE TABLE rollup_dirty (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id bigint GENERATED ALWAYS AS IDENTITY,
     symbol_id int NOT NULL,
     span tstzrange NOT NULL
 );

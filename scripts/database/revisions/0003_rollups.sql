@@ -54,14 +54,14 @@ DECLARE
 BEGIN
 FOR step IN SELECT * FROM rollup_chain() LOOP
     floors := CASE step.width
-        WHEN '1 month' THEN $$date_trunc('month', $1 AT TIME ZONE 'UTC')$$
-        ELSE format($$date_bin(%L, $1, '2000-01-03 00:00:00+00') AT TIME ZONE 'UTC'$$, step.width)
+        WHEN '1 month' THEN $$date_trunc('month', $1 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'$$
+        ELSE format($$date_bin(%L, $1, '2000-01-03 00:00:00+00')$$, step.width)
     END;
     EXECUTE format($create$
         CREATE FUNCTION bucket_%1$s(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
-            RETURN (%2$s) AT TIME ZONE 'UTC';
+            RETURN %2$s;
         CREATE FUNCTION bucket_%1$s_end(t timestamptz) RETURNS timestamptz LANGUAGE sql IMMUTABLE
-            RETURN (%2$s + interval %3$L) AT TIME ZONE 'UTC';
+            RETURN ((%2$s) AT TIME ZONE 'UTC' + interval %3$L) AT TIME ZONE 'UTC';
 
         CREATE TABLE bars_%1$s (
             symbol_id int NOT NULL,

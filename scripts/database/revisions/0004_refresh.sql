@@ -13,11 +13,11 @@ BEGIN
 
     -- The oldest rows, up to most_minutes in sum; at least one.
     WITH ledger AS (
-        SELECT id, extract(epoch FROM upper(span) - lower(span)) / 60 AS minutes FROM rollup_dirty
+        SELECT ctid AS place, id, extract(epoch FROM upper(span) - lower(span)) / 60 AS minutes FROM rollup_dirty
     ), running AS (
-        SELECT id, sum(minutes) OVER (ORDER BY id) - minutes AS minutes_before FROM ledger
+        SELECT place, sum(minutes) OVER (ORDER BY id) - minutes AS minutes_before FROM ledger
     ), taken AS (
-        DELETE FROM rollup_dirty WHERE id IN (SELECT id FROM running WHERE minutes_before < most_minutes)
+        DELETE FROM rollup_dirty WHERE ctid = ANY (ARRAY(SELECT place FROM running WHERE minutes_before < most_minutes))
         RETURNING symbol_id, span
     )
     SELECT array_agg(symbol_id), array_agg(span) INTO symbol_ids, spans FROM taken;
