@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app import running
 from app.settings_checks import check, refuse_unknown, sentence_of
+from app.settings_demo import simulated
 from common.errors import BadInput
 from fetchers import registry
 
@@ -188,7 +189,7 @@ def load_settings(
         merged = {name: value for name, value in merged.items() if name not in CONNECTIONS}
     if demo:
         port = _validated({**merged, "CLOCK_RATE": "1"}, None, data_dir).simulator_port
-        merged = {"EXCHANGES": ",".join(registry.names())} | merged | _simulated(port)
+        merged = {"EXCHANGES": ",".join(registry.names())} | merged | simulated(port)
     return _validated(merged, instance, data_dir)
 
 
@@ -208,16 +209,6 @@ def shared_environment(settings: Settings) -> dict[str, str]:
     """What every process of one instance must agree on; nothing secret."""
     names = ("exchanges", "symbols", "clock_rate", "clock_anchor_ms", "web_port", "celery_port", "simulator_port")
     return {name.upper(): str(getattr(settings, name)) for name in names} | settings.exchange_variables
-
-
-def _simulated(port: int) -> dict[str, str]:
-    """Each exchange under its own prefix of the simulator, with the paths of its real addresses."""
-    found = {}
-    for name in registry.names():
-        adapter = registry.get(name)
-        found[f"{name.upper()}_REST_URL"] = f"http://127.0.0.1:{port}/{name}{urlsplit(adapter.rest_url).path}"
-        found[f"{name.upper()}_WS_URL"] = f"ws://127.0.0.1:{port}/{name}{urlsplit(adapter.ws_url).path}"
-    return found
 
 
 def known_variables() -> list[str]:
