@@ -7,6 +7,7 @@ import structlog
 
 from app.jobs import instruments
 from app.stores import analytics
+from app.stores.redis_errors import translated
 from celery_app import slices
 from celery_app.celery_main import app
 from celery_app.orders import order
@@ -34,7 +35,8 @@ def _task(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 def _run(task: Any, job: Callable[[Resources], Awaitable[R]]) -> R:
     """Run `job`; when the other side cannot answer now, order the same task again for later."""
     try:
-        return run(job)
+        with translated():
+            return run(job)
     except (Retryable, Malformed) as error:
         log.warning("task postponed", task=task.name, reason=str(error), again_in_s=AGAIN_S)
         raise task.retry(exc=error, countdown=AGAIN_S) from error

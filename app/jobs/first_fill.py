@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from app.jobs.asked import selected
 from common.clock import Clock
 from common.errors import BadInput
-from common.span import MINUTE_MS, Span, floor_minute
+from common.span import MINUTE_MS, Span, floor_minute, union
 
 if TYPE_CHECKING:
     from app.wiring import Stores
@@ -21,7 +21,8 @@ async def plan(exchange: str, hours: int, patterns: str, *, stores: "Stores", cl
     now_ms = floor_minute(clock.now_ms())
     span = Span(now_ms - hours * HOUR_MS, now_ms)
     older = Span(span.start_ms, span.start_ms + span.minutes() // 2 * MINUTE_MS)
-    if older.is_empty() or await stores.plan.unfinished(exchange):
+    under_way = [job.span.clip(span) for job in await stores.plan.unfinished(exchange)]
+    if older.is_empty() or union(under_way):
         return None
     try:
         ids = [one.id for one in selected(exchange, patterns, (await stores.symbols.load(exchange)).values())]

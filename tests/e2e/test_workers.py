@@ -21,6 +21,8 @@ __all__ = ["simulator"]
 
 DAY = Span(1_789_171_200_000, 1_789_171_200_000 + DAY_MS)
 A_DAY = ("--start", "2026-09-12T00:00:00", "--end", "2026-09-13T00:00:00")
+#: A worker that starts sooner than the printed one.
+LEAN = ("-c", "1", "--without-mingle", "--without-gossip")
 TWO = ("--symbols", "BTC/USDT,ethusdt")
 
 
@@ -64,35 +66,25 @@ async def test_the_printed_commands_fill_a_day_and_a_second_run_asks_for_nothing
         assert (nothing.status, nothing.output) == (0, "Nothing to resume: no job of bitfinex is unfinished.\n")
 
 
-async def test_without_a_worker_fetch_says_so_soon_and_the_next_worker_takes_the_job_up(
+async def test_without_a_worker_fetch_says_so_and_the_next_one_takes_the_job_up_and_fills_the_last_hours(
     simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    env = environment(simulator, postgres_url, redis_url, tmp_path)
-    alone = await rest(env, "fetch", "--exchange", "binance", *A_DAY, *TWO)
-    assert alone.status == 1 and "No worker serves the queue binance_rest" in alone.output
+    env = environment(simulator, postgres_url, redis_url, tmp_path, FIRST_FILL_HOURS="2")
+    alone = await rest(env, "fetch", "--exchange", "bittrex", *A_DAY, "--symbols", "XRP/USDT")
+    assert alone.status == 1 and "No worker serves the queue bittrex_rest. Job 1 will start" in alone.output
     assert await query(postgres_url, "SELECT state FROM fetch_jobs") == [("queued",)]
-    async with worker(env, tmp_path / "worker.log", "binance"):
-        done = await rest(env, "resume", "--exchange", "binance")
-        assert done.status == 0, done
-    assert await stored(postgres_url, "binance", "ETH") == simulator.truth("binance", "ETH", "USDT", *DAY)
+    async with worker(env, tmp_path / "worker.log", "bittrex", *LEAN):
+        await job_states(postgres_url, ["done", "done"])
+    assert await stored(postgres_url, "bittrex", "XRP") == simulator.truth("bittrex", "XRP", "USDT", *DAY)
+    recent = await stored(postgres_url, "bittrex", "ETH")
+    span = Span(int(recent[0][0]), int(recent[-1][0]) + MINUTE_MS)
+    assert recent == simulator.truth("bittrex", "ETH", "USDT", *span) and span.minutes() == 120
 
 
-async def test_detached_fetch_returns_at_once_and_is_done_by_whoever_comes(
-    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
-) -> None:
-    env = environment(simulator, postgres_url, redis_url, tmp_path)
-    planned = await rest(env, "fetch", "--exchange", "bittrex", *A_DAY, "--detach")
-    assert planned.status == 0 and "planned" in planned.output
-    async with worker(env, tmp_path / "worker.log", "bittrex"):
-        await job_state(postgres_url, "done")
-    for base in ("BTC", "ETH"):
-        assert await stored(postgres_url, "bittrex", base) == simulator.truth("bittrex", base, "USDT", *DAY)
-
-
-async def job_state(url: str, wanted: str, limit_s: float = 60) -> None:
+async def job_states(url: str, wanted: list[str], limit_s: float = 60) -> None:
     async with asyncio.timeout(limit_s):
         while True:
-            if await query(url, "SELECT state FROM fetch_jobs") == [(wanted,)]:
+            if await query(url, "SELECT state FROM fetch_jobs") == [(state,) for state in wanted]:
                 return
             await asyncio.sleep(0.1)
 
@@ -108,14 +100,14 @@ async def test_a_worker_killed_in_the_middle_loses_nothing_and_a_page_is_asked_a
         span = Span(DAY.start_ms - 4 * DAY_MS, DAY.end_ms)
         five_days = ("--start", "2026-09-08", "--end", "2026-09-13")
         await rest(env, "fetch", "--exchange", "binance", *five_days, *TWO, "--detach")
-        async with worker(env, tmp_path / "first.log", "binance") as first:
+        async with worker(env, tmp_path / "first.log", "binance", *LEAN) as first:
             await until(lambda: len(candle_requests(simulator)) > 6)
             first.kill()
         ((state,),) = await query(postgres_url, "SELECT state FROM fetch_jobs")
         held = await query(postgres_url, "SELECT symbol_id, span FROM fetch_leases")
         assert state == "running" and held
-        async with worker(env, tmp_path / "second.log", "binance"):
-            await job_state(postgres_url, "done")
+        async with worker(env, tmp_path / "second.log", "binance", *LEAN):
+            await job_states(postgres_url, ["done"])
         for base in ("BTC", "ETH"):
             assert await stored(postgres_url, "binance", base) == simulator.truth("binance", base, "USDT", *span)
         asked = candle_requests(simulator)
@@ -130,13 +122,13 @@ async def test_ctrl_c_leaves_the_job_running_and_says_how_to_see_it(
     simulator.fault("bitfinex", "slow", seconds=2)
     env = environment(simulator, postgres_url, redis_url, tmp_path)
     fetch = [sys.executable, "-m", "scripts.fetchers.rest", "fetch", "--exchange", "bitfinex", *A_DAY, *TWO]
-    async with worker(env, tmp_path / "worker.log", "bitfinex"):
+    async with worker(env, tmp_path / "worker.log", "bitfinex", *LEAN):
         async with program(env, tmp_path / "fetch.log", *fetch) as watching:
             await until(lambda: candle_requests(simulator))
             watching.process.send_signal(signal.SIGINT)
             assert await watching.process.wait() == 130
         assert "goes on without this window. `candlehouse status` shows" in (tmp_path / "fetch.log").read_text()
-        await job_state(postgres_url, "done")
+        await job_states(postgres_url, ["done"])
     assert await stored(postgres_url, "bitfinex", "BTC") == simulator.truth("bitfinex", "BTC", "USDT", *DAY)
 
 
@@ -172,17 +164,6 @@ async def test_beat_and_flower_run_as_printed(
         await beat.says("beat: Starting")
         await shown.says(f"http://127.0.0.1:{port}")
         shown.kill()  # it would first wait for answers of workers that are not there
-
-
-async def test_a_workers_start_fills_the_last_hours_of_what_symbols_selects(
-    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
-) -> None:
-    env = environment(simulator, postgres_url, redis_url, tmp_path, FIRST_FILL_HOURS="2")
-    async with worker(env, tmp_path / "worker.log", "binance"):
-        await job_state(postgres_url, "done")
-    rows = await stored(postgres_url, "binance", "BTC")
-    assert rows == simulator.truth("binance", "BTC", "USDT", int(rows[0][0]), int(rows[-1][0]) + MINUTE_MS)
-    assert len(rows) == 120
 
 
 @pytest.mark.parametrize("module", ["scripts.fetchers.rest", "scripts.fetchers.ws"])
