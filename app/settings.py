@@ -34,7 +34,8 @@ EXCHANGE_SUFFIXES = ("_REST_URL", "_WS_URL", "_WEIGHT_PER_MINUTE")
 Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535")]
 Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
 Url = Annotated[SecretStr | None, Field(description="an address such as scheme://user:password@host:port/name")]
-MAJORS = "*:BTC:USDT,*:ETH:USDT,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ADA:USDT,*:ETH:BTC"
+#: Liquid pairs; Bitfinex trades most against USD.
+MAJORS = "*:BTC:USDT,*:BTC:USD,*:ETH:USDT,*:ETH:USD,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ETH:BTC"
 
 
 class Settings(BaseSettings):
@@ -52,9 +53,9 @@ class Settings(BaseSettings):
     common_host: str = ""
     postgres_host: str = ""
     postgres_port: Port | None = None
-    postgres_user: str = "candlehouse"
+    postgres_user: str = "postgres"
     postgres_password: SecretStr | None = None
-    postgres_db: str = "candlehouse"
+    postgres_db: str = "postgres"
     redis_host: str = ""
     redis_port: Port | None = None
     redis_user: str = "default"

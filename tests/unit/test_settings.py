@@ -49,12 +49,12 @@ def instance(tmp_path: Path) -> Running:
         ),
         (
             {"POSTGRES_HOST": "two", "POSTGRES_PORT": "6", "COMMON_HOST": "three", **PASSWORDS},
-            "postgresql://candlehouse:pg-word@two:6/candlehouse",
+            "postgresql://postgres:pg-word@two:6/postgres",
             "redis://default:redis-word@three:6379/0",
         ),
         (
             {"COMMON_HOST": "three", "REDIS_HOST": "four", "REDIS_USER": "u", "REDIS_PORT": "7", **PASSWORDS},
-            "postgresql://candlehouse:pg-word@three:5432/candlehouse",
+            "postgresql://postgres:pg-word@three:5432/postgres",
             "redis://u:redis-word@four:7/0",
         ),
         (
