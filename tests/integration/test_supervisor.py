@@ -84,16 +84,21 @@ async def test_a_role_that_cannot_start_is_tried_again_and_harms_no_other(world:
         await until(lambda: world.said("crash").count("why") >= 3 and world.said("one") == ["up"])
 
 
-async def test_roles_stop_in_reverse_order_and_the_named_ones_stay(world: World) -> None:
-    order = world.folder / "order"
+async def test_roles_stop_in_reverse_order_and_the_named_ones_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = Process.ask
+    monkeypatch.setattr(Process, "ask", lambda process: (asked.append(process.pid), ask(process))[1])
+    names = ["database", "first", "second"]
     async with Supervisor(world.changed, FAST) as supervisor:
-        for name in ("database", "first", "second"):
-            supervisor.start(world.role(name, POLITE, str(order), name))
+        for name in names:
+            supervisor.start(world.role(name, POLITE, str(world.folder / "order"), name))
             await until(lambda name=name: world.said(name) == ["up"])
+        pids = [world.living[name].pid for name in names]
         await supervisor.stop_all_but(["database"], LIMIT_S)
-        assert list(world.living) == ["database"]
-    assert sorted(order.read_text().split()[:2]) == ["first", "second"]
-    assert order.read_text().split()[2:] == ["database"]
+        assert (asked, list(world.living)) == ([pids[2], pids[1]], ["database"])
+    assert (world.folder / "order").read_text().split()[2:] == ["database"]
 
 
 async def test_what_a_dead_role_started_dies_too(world: World) -> None:
