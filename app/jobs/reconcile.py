@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from app.jobs.corrections import announce
 from app.stores import streamed
 from app.stores.candles import StoredCandle
+from app.stores.errors import FetchError
 from app.stores.latest import LiveSink
 from app.stores.redis_errors import translated
 from common.clock import Clock
@@ -58,6 +59,8 @@ class Reconcile:
         while queue and not self._over():
             if not await self._ask(queue[0], union([*needs[queue[0]], window])):
                 break
+            if needs[queue[0]]:
+                await self.stores.errors.mark_repaired(queue[0], self.clock.now_ms())
             queue.pop(0)
         return queue
 
@@ -97,7 +100,7 @@ class Reconcile:
                     self.exchange, self.markets[symbol_id], wanted, get=self._pay, clock=self.clock
                 )
             except (Rejected, Malformed) as error:
-                log.error("not reconciled", market=self.markets[symbol_id].key, reason=str(error))
+                await self._fail(symbol_id, wanted, error)
                 return True
             await self._write(symbol_id, answer)
             spans = _common(spans, [Span(wanted.start_ms, answer.span.start_ms)])
@@ -110,6 +113,14 @@ class Reconcile:
         count = await announce(result, answer.candles, self.sink, self.clock)
         if count:
             log.info("corrected", market=self.markets[symbol_id].key, candles=count)
+
+    async def _fail(self, symbol_id: int, wanted: Span, error: Rejected | Malformed) -> None:
+        market, status = self.markets[symbol_id], getattr(error, "status", None)
+        log.error("not reconciled", market=market.key, reason=str(error))
+        failure = FetchError(
+            market.exchange, market.native, wanted, type(error).__name__, str(error), status, symbol_id=symbol_id
+        )
+        await self.stores.errors.record(failure, self.clock.now_ms())
 
     async def _pay(self, request: Request) -> bytes:
         self.spent += request.weight

@@ -111,6 +111,23 @@ async def test_a_market_never_streamed_is_wanted_from_now_on_and_a_long_silence_
     assert wanted[markets[1].id][0] == long_ago
 
 
+async def test_what_cannot_be_asked_is_told_does_not_stop_the_others_and_is_asked_again(
+    instance: Instance,
+) -> None:
+    markets = await instance.know("binance", "BTC/USDT", "ETH/USDT")
+    instance.simulator.fault("binance", "truncate", count=1)
+    assert await reconcile(instance, markets).run(20) == []
+    assert await instance.resources.stores.errors.open_count("binance") == 1
+    settled = Span(this_minute(instance) - 14 * MINUTE_MS, this_minute(instance) - 3 * MINUTE_MS)
+    held = [await instance.rows(one.id, settled) == instance.truth(one, settled) for one in markets]
+    assert sorted(held) == [False, True]
+    # The window of a market that answered nothing is not wanted yet; whoever wants it gets it repaired.
+    lost = markets[held.index(False)]
+    await instance.resources.stores.coverage.want({lost.id: settled})
+    assert await reconcile(instance, markets).run(20) == []
+    assert await instance.rows(lost.id, settled) == instance.truth(lost, settled)
+
+
 async def test_a_reconnect_rings_once(instance: Instance) -> None:
     redis = instance.resources.redis
     await redis.rpush("candlehouse:heals:binance", b"{}")
