@@ -51,6 +51,9 @@ class StoredCandle(NamedTuple):
     source: int
 
 
+_COLUMNS = ("symbol_id", "time", *StoredCandle._fields[2:])
+
+
 class WriteResult(NamedTuple):
     """`changed` rows are new or have other values; `corrected` names the latter as (symbol_id, open_ms)."""
 
@@ -144,21 +147,30 @@ async def lock_symbols(connection: Any, symbol_ids: set[int]) -> None:
 
 
 async def merge_on(connection: Any, rows: Sequence[StoredCandle]) -> WriteResult:
-    """Merge `rows`, whose symbols are locked."""
+    """Merge `rows`, whose symbols are locked: new minutes at once, the others by the rule of sources."""
     if not rows:
         return WriteResult(0, [])
+    symbol_ids, times = list(map(itemgetter(0), rows)), list(map(itemgetter(1), rows))
+    minutes = len(set(zip(symbol_ids, times, strict=True)))
+    bounds = min(times), max(times) + MINUTE_MS
+    if minutes < len(rows) or await connection.fetchval(sql("candles_any"), list(set(symbol_ids)), *bounds):
+        return await _merge(connection, rows, minutes, bounds)
+    # Nothing is stored in the neighbourhood: straight in, at a third of the work.
+    await connection.copy_records_to_table("candles", records=rows, columns=_COLUMNS)
+    await connection.execute(sql("ledger_add"), symbol_ids, times)
+    return WriteResult(minutes, [])
+
+
+async def _merge(
+    connection: Any, rows: Sequence[StoredCandle], minutes: int, bounds: tuple[int, int]
+) -> WriteResult:
     await connection.execute(sql("candles_stage"))
     await connection.copy_records_to_table("staged_candles", records=rows, columns=StoredCandle._fields)
-    minutes = len(set(map(itemgetter(0, 1), rows)))
     if minutes < len(rows):
         await connection.execute(sql("candles_dedupe"))
     new: int = await connection.fetchval(sql("candles_insert"))
-    corrected = await _correct(connection, rows) if new < minutes else []
-    return WriteResult(new + len(corrected), corrected)
-
-
-async def _correct(connection: Any, rows: Sequence[StoredCandle]) -> list[tuple[int, int]]:
+    if new == minutes:
+        return WriteResult(new, [])
     await connection.execute(_ONE_BY_ONE)
-    first_ms, last_ms = min(row.open_ms for row in rows), max(row.open_ms for row in rows)
-    found = await connection.fetch(sql("candles_correct"), first_ms, last_ms + MINUTE_MS)
-    return [(row["symbol_id"], row["time"]) for row in found]
+    found = await connection.fetch(sql("candles_correct"), *bounds)
+    return WriteResult(new + len(found), [(row["symbol_id"], row["time"]) for row in found])

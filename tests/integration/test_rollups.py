@@ -192,7 +192,7 @@ async def test_deep_history_shows_in_every_timeframe_at_once_and_without_a_manua
     assert await rollups.refresh() > 0
     await store.write([candle(minute - 200 * 1440, 2.0, 1, 1.0, True) for minute in range(300)])
     await check(database)
-    assert await rollups.refresh() == 1
+    assert await rollups.refresh() > 0
     await check(database)
 
 
