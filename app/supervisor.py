@@ -95,7 +95,7 @@ class _Child:
         self._note = note
         self._stopping = asyncio.Event()
         self._first_s, self._most_s, self._healthy_s = back_off_s
-        self._log = structlog.get_logger("supervisor").bind(role=role.name)
+        self._warn = structlog.get_logger("supervisor").bind(role=role.name, log=str(role.log)).warning
 
     async def keep(self) -> None:
         """Run the role until `ask`; whatever ends it otherwise, start it again, each time a little later."""
@@ -106,7 +106,7 @@ class _Child:
                 if self._stopping.is_set():
                     return
                 delay_s = self._first_s if life_s > self._healthy_s else delay_s
-                self._log.warning("ended and starts again", status=code, lived_s=round(life_s), again_in_s=delay_s)
+                self._warn("ended and starts again", status=code, again_in_s=delay_s)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), delay_s)
                 delay_s = min(delay_s * 2, self._most_s)
@@ -122,7 +122,7 @@ class _Child:
     def end(self) -> None:
         """Kill what did not stop when it was asked."""
         if not self.ended.is_set():
-            self._log.warning("did not stop in time and is killed")
+            self._warn("did not stop in time and is killed")
             self.kill()
 
     def kill(self) -> None:
@@ -138,7 +138,7 @@ class _Child:
                 try:
                     spawned = await self._spawn(theirs)
                 except OSError as error:
-                    self._log.error("cannot start", reason=str(error))
+                    self._warn("cannot start", reason=str(error))
                     return 0, 127
             life.create_task(_copy(ours, self._role))
             try:

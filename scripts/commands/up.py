@@ -17,5 +17,5 @@ def up(
     settings = load_settings(demo=demo)
     if not settings.clock_anchor_ms:  # a faster clock starts now, for every role alike
         settings = settings.model_copy(update={"clock_anchor_ms": Clock().now_ms()})
-    log.configure(settings.log_level, file=settings.log_dir / "supervisor.log")
+    log.configure(settings.log_level, file=settings.log_dir / "supervisor.log", console=True)
     asyncio.run(start.run(settings, demo, typer.echo, make_roles=roles.demo_roles if demo else roles.all_roles))
