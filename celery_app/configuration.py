@@ -33,7 +33,7 @@ def configuration() -> dict[str, Any]:
         "broker_transport_options": {"visibility_timeout": VISIBILITY_S},
         "task_queues": [_queue(name) for name in (*map(queue_of, registry.names()), COMMON_QUEUE)],
         "task_default_queue": COMMON_QUEUE,
-        "task_routes": [_route],
+        "task_routes": [route],
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
@@ -84,7 +84,7 @@ def _entry(task: str, every_s: float, settings: Settings, args: list[str], queue
     }
 
 
-def _route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
+def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
     """The predecessor's task names, `bitfinex_resume_fetch` and so on, go to their exchange's queue."""
     own = name.rsplit(".", 1)[-1].split("_", 1)[0]
     return {"queue": queue_of(own)} if own in registry.names() else None

@@ -1,32 +1,12 @@
-"""Celery's application: its queues, its schedule, and that importing it touches nothing."""
-
-import os
-import subprocess
-import sys
+"""Celery's application: its queues, its schedule, and where its messages go."""
 
 import pytest
 
 from app.settings import load_settings
-from celery_app.configuration import COMMON_QUEUE, configuration, queue_of, schedule
+from celery_app.configuration import COMMON_QUEUE, configuration, queue_of, route, schedule
 from fetchers import registry
 
 REDIS = {"REDIS_URL": "redis://:secret@10.1.2.3:6390/0", "DATABASE_URL": "postgresql://x:y@10.1.2.3/z"}
-
-
-def test_importing_reads_no_environment_and_connects_to_nothing() -> None:
-    code = (
-        "import os, socket\n"
-        "class Refusing(dict):\n"
-        "    pass\n"
-        "def refuse(*a, **k): raise AssertionError('connects')\n"
-        "socket.socket.connect = refuse\n"
-        "import celery_app.celery_main as main, celery_app.celery_tasks, celery_app.tasks, celery_app.on_start\n"
-        "assert not main.app.configured\n"
-        "import threading; assert threading.active_count() == 1\n"
-    )
-    # A setting that no start would accept: whoever reads it raises.
-    environment = {**os.environ, "CLOCK_RATE": "never"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
 
 
 def test_every_exchange_of_the_registry_has_its_queue_and_messages_are_plain_json(
@@ -66,13 +46,9 @@ def test_beat_orders_each_exchange_on_its_own_queue_and_lets_untaken_messages_la
 
 
 def test_the_predecessors_tasks_go_to_their_exchanges_queue() -> None:
-    route = configuration_route()
-    assert route("celery_app.celery_tasks.bitfinex_resume_fetch") == {"queue": "bitfinex_rest"}
-    assert route("celery_app.celery_tasks.all_fetch_symbol_data") is None
-    assert route("celery_app.tasks.work") is None
-
-
-def configuration_route():  # type: ignore[no-untyped-def]
-    from celery_app.configuration import _route
-
-    return lambda name: _route(name, (), {}, {})
+    names = [f"celery_app.celery_tasks.{name}" for name in ("bitfinex_resume_fetch", "all_fetch_symbol_data")]
+    assert [route(name, (), {}, {}) for name in (*names, "celery_app.tasks.work")] == [
+        {"queue": "bitfinex_rest"},
+        None,
+        None,
+    ]

@@ -83,7 +83,7 @@ async def test_only_minutes_that_were_settled_before_the_request_are_the_record(
     span = Span(DAY, DAY + 11 * MINUTE_MS)
     walk = history(registry.get("bitfinex"), BTC["bitfinex"], span, get=get, clock=StoppedClock(now_ms))
     (answer,) = [one async for one in walk]
-    # 90 s before 10:20 is 8:50: the minute of 7:00 has ended by then, that of 8:00 has not. That of 10:00 still runs.
+    # 90 s before 10:20 is 8:50: the minute of 7:00 has ended by then, that of 8:00 has not; 10:00 still runs.
     assert answer.settled == Span(DAY, DAY + 8 * MINUTE_MS)
     assert [(candle.open_ms, candle.source) for candle in answer.candles] == [
         (DAY + 6 * MINUTE_MS, Source.RECORD),
