@@ -5,7 +5,8 @@
 import { byId, color, make } from "./dom.js";
 import { compact, percent } from "./format.js";
 
-const BINS = 40;
+// The fewer markets, the fewer bins.
+const binsFor = (count) => Math.min(40, Math.max(8, Math.ceil(2 * Math.sqrt(count))));
 const edge = (value) => (Math.abs(value) < 1e-9 ? "0" : percent(value, Number.isInteger(value) ? 0 : 1));
 // From dark to light through blue and yellow: steps of lightness, so that neighbours differ for every eye.
 const RAMP = ["#3d6cb3", "#4287cf", "#57a3df", "#7fbde6", "#a9d3ea", "#d5d6c3", "#ecc682", "#eba94f", "#e38a31", "#c96a24"];
@@ -70,7 +71,7 @@ export function histogram(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
   const [low, high] = [Math.min(0, at(0.01)), Math.max(0, at(0.99))];
-  const width = round((high - low) / BINS || 1);
+  const width = round((high - low) / binsFor(sorted.length) || 1);
   const first = Math.floor(low / width);
   const last = Math.max(first, Math.ceil(high / width) - 1);
   const bins = Array.from({ length: last - first + 1 }, (_, i) => ({ from: (first + i) * width, to: (first + i + 1) * width, count: 0 }));

@@ -30,7 +30,8 @@ export function showQuote(bars, range, digits) {
   const first = all[Math.max(0, all.length - range.bars)];
   const change = ((last.close - first.open) / first.open) * 100;
   byId("price").textContent = format.price(last.close, digits);
-  byId("change-label").textContent = range.says[0].toUpperCase() + range.says.slice(1);
+  const whole = all.length >= range.bars;
+  byId("change-label").textContent = whole ? range.says[0].toUpperCase() + range.says.slice(1) : `Since ${format.moment(first.time)}`;
   byId("change").textContent = format.percent(change);
   byId("change").className = format.direction(change);
 }

@@ -8,6 +8,8 @@ import { color } from "./dom.js";
 // Bars left of the view below which older ones are asked for.
 const EDGE = 200;
 const ROOM_RIGHT = 4;
+// A young history is not spread over the whole width.
+const FEWEST_SHOWN = 40;
 
 export class Plot {
   constructor(element, { onHover, onEdge, onMove }) {
@@ -40,7 +42,8 @@ export class Plot {
     this.element.dataset.bars = bars.all.length;
     if (shown) {
       const end = bars.all.length - 1;
-      scale.setVisibleLogicalRange({ from: end - shown + 0.5, to: end + ROOM_RIGHT });
+      const width = Math.min(shown, Math.max(FEWEST_SHOWN, bars.all.length));
+      scale.setVisibleLogicalRange({ from: end - width + 0.5, to: end + ROOM_RIGHT });
     }
   }
 
@@ -80,7 +83,7 @@ export class Plot {
   }
 
   toRealTime() {
-    this.chart.timeScale().scrollToRealTime();
+    this.chart.timeScale().scrollToPosition(ROOM_RIGHT, false);
   }
 
   #volume({ time, open, close, volume }) {

@@ -1,0 +1,242 @@
+"""The pages as a person sees them, in a real browser."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from app.messages import from_candle
+from app.stores import analytics
+from app.stores.database import Database, open_database
+from app.stores.latest import LiveSink
+from app.stores.rollups import RollupStore
+from common.clock import Clock
+from common.interval import Interval
+from common.market import Bar, Candle, Instrument, Source
+from common.span import MINUTE_MS, floor_minute
+from tests.fixtures.browser import DESKTOP, PHONE, Watched, browser_page, chromium
+from tests.fixtures.postgres import Server
+from tests.fixtures.web import (
+    BTC,
+    NOW_MS,
+    PEPE,
+    UST,
+    SetClock,
+    aggregate,
+    every_minute,
+    listening,
+    minutes,
+    shared_database,
+    store,
+    web_deps,
+)
+from web.deps import Deps, FetchProgress
+
+MINUTE = floor_minute(NOW_MS)
+COUNT = 12_000
+#: A market whose name would be a program if anybody took it for HTML.
+EVIL = Instrument("bitfinex", '<img src=x onerror=alert("x")>', "USD", "EVIL", "EVIL", "USD")
+BARS = minutes(every_minute(MINUTE - COUNT * MINUTE_MS, COUNT))
+
+
+async def fill(database: Database) -> None:
+    await store(database, BTC, BARS)
+    await store(database, PEPE, minutes(every_minute(MINUTE - 200 * MINUTE_MS, 200), seed=3, price=0.00001234))
+    await store(database, UST, [])
+    await store(database, EVIL, BARS[-50:])
+    await RollupStore(database).refresh()
+    await analytics.refresh(database, NOW_MS)
+
+
+@pytest.fixture(scope="module")
+def filled_url(postgres_server: Server) -> Iterator[str]:
+    chromium()
+    with shared_database(postgres_server, fill) as url:
+        yield url
+
+
+@pytest.fixture
+async def deps(filled_url: str, redis_client: Redis) -> AsyncIterator[Deps]:
+    database = open_database(filled_url)
+    now = {"state": "connected", "last_candle_ms": NOW_MS}
+    await redis_client.hset("candlehouse:stream:binance", mapping=now)  # type: ignore[misc, arg-type]
+    yield web_deps(database, redis_client, SetClock())
+    await database.close()
+
+
+@pytest.fixture
+async def address(deps: Deps) -> AsyncIterator[str]:
+    async with listening(deps) as found:
+        yield found
+
+
+async def stream(redis: Redis, bar: Bar, market: Instrument = BTC) -> None:
+    candle = Candle(market, *bar[:6], None, None, Source.RUNNING)
+    await LiveSink(redis, Clock(), [market]).write([from_candle(candle, NOW_MS)])
+
+
+async def open_chart(seen: Watched, address: str, query: str = "") -> None:
+    await seen.page.goto(f"http://{address}/view/wschart{query}")
+    await seen.until("+document.getElementById('chart').dataset.bars > 0")
+    await seen.until("document.getElementById('connection').dataset.state === 'live'")
+
+
+#: How many pixels of the candles' canvas have about the colour of a CSS variable.
+PIXELS = """name => {
+  const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue(name).trim()
+    .slice(1).match(/../g).map(part => parseInt(part, 16));
+  return [...document.querySelectorAll('#chart canvas')].reduce((sum, canvas) => {
+    if (!canvas.width || !canvas.height) return sum;
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    for (let i = 0; i < data.length; i += 4) {
+      sum += Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 6;
+    }
+    return sum;
+  }, 0);
+}"""
+
+
+async def test_the_chart_draws_candles_their_mean_and_the_legend_of_the_newest_bar(address: str) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address, "?exchange=binance&base_id=BTC&quote_id=USDT&range=1h")
+        assert await seen.text("#symbol") == "BTC/USDT"
+        last = BARS[-1]
+        wanted = {"O": last.open, "H": last.high, "L": last.low, "C": last.close}
+        wanted["MA10"] = sum(bar.close for bar in BARS[-10:]) / 10
+        for part, value in wanted.items():
+            assert await seen.text(f"#legend [data-part={part}]") == f"{part}{value:,.2f}"
+        assert seen.complaints == []
+        for colour in ("--up", "--down", "--average"):
+            assert await seen.page.evaluate(PIXELS, colour) > 200, colour
+
+
+async def test_each_range_button_shows_its_interval(address: str) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address)
+        for name, interval in [
+            ("1h", "1m"),
+            ("6h", "5m"),
+            ("1D", "15m"),
+            ("3D", "30m"),
+            ("7D", "1h"),
+            ("1M", "6h"),
+            ("3M", "12h"),
+            ("1Y", "1D"),
+            ("3Y", "7D"),
+        ]:
+            await seen.page.click(f"#ranges [data-range='{name}']")
+            bars = min(500, len(aggregate(BARS, Interval(interval))))
+            await seen.until(f"document.getElementById('chart').dataset.bars === '{bars}'")
+            assert await seen.text("#interval") == f"{interval} bars"
+            pressed = "[...document.querySelectorAll('#ranges [aria-pressed=true]')].map(b => b.textContent)"
+            assert await seen.page.evaluate(pressed) == [name]
+        assert seen.complaints == []
+
+
+async def test_a_part_of_a_name_finds_a_market_and_its_prices_keep_their_decimals(
+    address: str,
+) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address)
+        await seen.page.fill("#search", "binance pe")
+        assert await seen.page.locator("#found [role=option]").all_inner_texts() == ["PEPE/USDT\nbinance"]
+        await seen.page.press("#search", "Enter")
+        await seen.until("document.getElementById('symbol').textContent === 'PEPE/USDT'")
+        await seen.until("document.getElementById('price').textContent.startsWith('0.0000')")
+        assert len(await seen.text("#price")) == len("0.00001234")
+        assert "base_id=PEPE" in seen.page.url
+        assert seen.complaints == []
+
+
+async def test_a_markets_name_is_never_read_as_html(address: str) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address)
+        await seen.page.fill("#search", "onerror")
+        await seen.page.press("#search", "Enter")
+        await seen.until("document.getElementById('symbol').textContent.includes('onerror')")
+        await seen.page.goto(f"http://{address}/view/analytics/general")
+        await seen.until("document.querySelectorAll('#wr-table tr').length > 1")
+        assert await seen.page.locator("img[src=x]").count() == 0
+        assert seen.complaints == []
+
+
+async def test_live_bars_move_the_chart_without_a_reload(address: str, redis_client: Redis) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address)
+        before = await seen.page.get_attribute("#chart", "data-bars")
+        await stream(redis_client, Bar(MINUTE, 50_000.0, 70_000.0, 40_000.0, 65_432.1, 1.0))
+        await seen.until("document.getElementById('price').textContent === '65,432.10'")
+        assert await seen.page.get_attribute("#chart", "data-bars") == str(int(before or 0) + 1)
+        assert await seen.text("#connection") == "Live"
+        assert seen.complaints == []
+
+
+async def test_a_lost_connection_is_shown_and_comes_back_by_itself(deps: Deps, redis_client: Redis) -> None:
+    async with AsyncExitStack() as stack, browser_page() as seen:
+        first = await stack.enter_async_context(AsyncExitStack())
+        address = await first.enter_async_context(listening(deps))
+        await open_chart(seen, address)
+        await first.aclose()
+        await seen.until("document.getElementById('connection').dataset.state === 'waiting'")
+        assert (await seen.text("#connection")).startswith("Reconnecting in")
+        await stack.enter_async_context(listening(deps, port=int(address.rpartition(":")[2])))
+        await stream(redis_client, Bar(MINUTE, 50_000.0, 70_000.0, 40_000.0, 61_234.5, 1.0))
+        await seen.until("document.getElementById('connection').dataset.state === 'live'")
+        await seen.until("document.getElementById('price').textContent === '61,234.50'")
+
+
+async def test_moving_left_loads_older_bars_and_a_button_leads_back(address: str) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address, "?exchange=binance&base_id=BTC&quote_id=USDT&range=1h")
+        assert await seen.page.is_hidden("#realtime")
+        await seen.page.focus("#chart")
+        for _ in range(60):
+            await seen.page.keyboard.press("ArrowLeft")
+            await seen.until("new Promise(requestAnimationFrame)")
+        await seen.until("+document.getElementById('chart').dataset.bars >= 1000")
+        await seen.page.click("#realtime")
+        await seen.until("document.getElementById('realtime').hidden")
+        assert seen.complaints == []
+
+
+async def test_the_progress_of_fetches_is_shown(deps: Deps) -> None:
+    async def jobs() -> list[FetchProgress]:
+        return [FetchProgress(1, "binance", "running", 20_000, 5_000, 15_000, 15, 0)]
+
+    async with listening(replace(deps, jobs=jobs)) as address, browser_page() as seen:
+        await open_chart(seen, address)
+        await seen.until("document.querySelector('#fills progress')")
+        wanted = "Filling the history of binance\n75 % · 15,000 of 20,000 minutes"
+        assert (await seen.text("#fills")).replace("\n\n", "\n") == wanted
+
+
+async def test_a_market_without_candles_says_so(address: str) -> None:
+    async with browser_page() as seen:
+        await seen.page.goto(f"http://{address}/view/wschart?exchange=bitfinex&base_id=BTC&quote_id=USDT")
+        await seen.until("document.getElementById('cover').textContent.includes('No candles')")
+        assert await seen.text("#cover") == "No candles of BTC/USDT on bitfinex are stored yet."
+
+
+async def test_the_analytics_page_draws_two_tables_a_pie_and_two_histograms(address: str) -> None:
+    async with browser_page() as seen:
+        await seen.page.goto(f"http://{address}/view/analytics/general")
+        await seen.until("document.querySelectorAll('.figure canvas').length === 3")
+        for table in ("geodr-table", "wr-table"):
+            assert await seen.page.locator(f"#{table} tbody tr").count() > 0
+        assert "BTC-USDT" in await seen.text("#volume-key")
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("path", ["/view/wschart", "/view/analytics/general"])
+async def test_a_page_fits_a_phone_and_a_desktop_in_both_themes(address: str, path: str, tmp_path: Any) -> None:
+    for name, size, theme in (("phone", PHONE, "light"), ("desktop", DESKTOP, "dark")):
+        async with browser_page(size, theme) as seen:
+            await seen.page.goto(f"http://{address}{path}")
+            await seen.until("document.querySelectorAll('.figure canvas').length === 3")
+            assert not await seen.is_wider_than_its_window()
+            await seen.page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
+            assert (tmp_path / f"{name}.png").stat().st_size > 20_000
+            assert seen.complaints == []
