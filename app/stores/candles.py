@@ -11,6 +11,14 @@ from common.interval import Interval
 from common.market import Bar
 from common.span import DAY_MS, MINUTE_MS, Span
 
+_MINUTES = (
+    "SELECT time, open, high, low, close, volume, quote_volume, trades "
+    "FROM candles WHERE symbol_id = $1 AND time >= $2 AND time < $3"
+)
+_BARS = (
+    "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades "
+    "FROM exact_{suffix}($1, $2, $3)"
+)
 #: A batch is small against the table: look its minutes up by key, whatever the statistics say.
 _ONE_BY_ONE = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 #: 2009-01-01, before which nothing was traded; reads without a start begin here.
@@ -121,15 +129,10 @@ def _windows(interval: Interval, start_ms: int, end_ms: int, limit: int, newest:
 
 
 def _read_sql(interval: Interval, newest: bool) -> str:
-    if interval is Interval.M1:  # as stored: the way through numeric would cut a volume to 15 digits
-        return (
-            "SELECT time, open, high, low, close, volume, quote_volume, trades FROM candles "
-            f"WHERE symbol_id = $1 AND time >= $2 AND time < $3 ORDER BY time {'DESC' if newest else ''} LIMIT $4"
-        )
-    return (
-        "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades "
-        f"FROM exact_{SUFFIXES[interval]}($1, $2, $3) ORDER BY bucket {'DESC' if newest else ''} LIMIT $4"
-    )
+    end = f"ORDER BY 1 {'DESC' if newest else ''} LIMIT $4"
+    if interval is Interval.M1:  # as stored; a sum in numeric holds fifteen digits
+        return f"{_MINUTES} {end}"
+    return f"{_BARS.format(suffix=SUFFIXES[interval])} {end}"
 
 
 async def write_on(

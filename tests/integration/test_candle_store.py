@@ -31,7 +31,7 @@ def store(database: Database) -> CandleStore:
 def candle(
     minute: int = 0, close: float = 1.5, volume: float = 10, source: int = 3, symbol: int = 1
 ) -> StoredCandle:
-    return StoredCandle(symbol, T0 + minute * MINUTE_MS, 1, 2, 0.5, close, volume, volume * close, 7, source)
+    return StoredCandle(symbol, T0 + minute * MINUTE_MS, 1, 2, 0.5, close, volume, close * 7, 7, source)
 
 
 async def stored(database: Database) -> list[StoredCandle]:
@@ -48,10 +48,11 @@ async def ledger(database: Database) -> list[tuple[int, int, int]]:
     return [(row[0], (row[1] - T0) // MINUTE_MS, (row[2] - T0) // MINUTE_MS) for row in rows]
 
 
-async def test_prices_are_stored_to_the_last_bit(store: CandleStore, database: Database) -> None:
-    tiny = StoredCandle(1, T0, 0.00001234, 1e-12, 5e-324, 0.1 + 0.2, 123456789.123456789, None, None, 3)
+async def test_prices_are_stored_and_read_to_the_last_bit(store: CandleStore, database: Database) -> None:
+    tiny = StoredCandle(1, T0, 0.00001234, 1e-12, 5e-324, 0.1 + 0.2, 0.43452729999999995, None, None, 3)
     await store.write([tiny])
     assert await stored(database) == [tiny]
+    assert await store.read(1, Interval.M1, T0, T0 + MINUTE_MS, 1) == [Bar(*tiny[1:9])]
 
 
 async def test_a_lower_source_never_overwrites_a_higher_one(store: CandleStore, database: Database) -> None:

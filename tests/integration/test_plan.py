@@ -130,6 +130,7 @@ async def test_only_what_is_missing_is_planned(plan: PlanStore, database: Databa
     job_id = await plan.create("binance", [1], DAY)
     leases = await work(plan, job_id, "w")
     assert union(lease.span for lease in leases) == DAY.minus([noon])
+    assert leases == sorted(leases, key=lambda lease: -lease.span.end_ms)
     assert (await plan.progress(job_id)).minutes_total == 1440 - 60
 
 

@@ -203,6 +203,22 @@ async def test_a_refresh_leaves_nothing_for_the_next(database: Database, symbols
     assert [await rollups.refresh(), await rollups.refresh()] == [1, 0]
 
 
+async def test_two_refreshers_take_turns(database: Database, symbols: None) -> None:
+    """Else the slower could store a bar that it reckoned before the faster one's minutes were there."""
+    rollups, store = RollupStore(database), CandleStore(database)
+    await store.write([candle(0, 1.0, 1, 1.0, True)])
+    async with database.begin() as first, asyncio.timeout(30):
+        assert await first.fetchval("SELECT refresh_rollups()") == 1
+        await store.write([candle(1, 1.0, 1, 1.0, True)])
+        second = asyncio.create_task(rollups.refresh())
+        while not await first.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        ):
+            assert not second.done()
+    assert await second == 1
+    await check(database)
+
+
 async def test_a_drain_in_many_small_steps_ends_in_the_same_bars(database: Database, symbols: None) -> None:
     store = CandleStore(database)
     for day in range(6):
