@@ -1,7 +1,7 @@
 """The servers that come with Candlehouse: which of them are needed, on which ports, as which roles."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app import embedded_postgres, embedded_redis
@@ -25,12 +25,6 @@ class Servers:
     postgres: EmbeddedPostgres | None
     redis: EmbeddedRedis | None
 
-    def prepare(self) -> None:
-        """Make folders, passwords and configuration; may take seconds the first time."""
-        for server in (self.postgres, self.redis):
-            if server is not None:
-                server.prepare()
-
     def roles(self, log_dir: Path) -> list[tuple[Role, Callable[[], Awaitable[None]]]]:
         """Each server's role with what waits for it to answer."""
         found: list[tuple[Role, Callable[[], Awaitable[None]]]] = []
@@ -43,20 +37,28 @@ class Servers:
         return found
 
 
-def choose(settings: Settings, folder: Path) -> Servers:
-    """The servers to run in `folder`; a port that a person chose must be free, the others move up when taken."""
+def prepare(settings: Settings, folder: Path) -> Servers:
+    """The servers to run in `folder`, with their files made; may take seconds the first time.
+
+    A port that a person chose must be free; the others move up when taken, and are looked for last, for
+    another instance may be starting too.
+    """
     user, postgres, redis = server_user(), None, None
+    for variable, port in (("POSTGRES_PORT", settings.postgres_port), ("REDIS_PORT", settings.redis_port)):
+        if port is not None and not _external(settings, variable):
+            must_be_free(variable, port)
     if not settings.external_database:
-        port = _port("POSTGRES_PORT", settings.postgres_port, 5432)
-        names = (settings.postgres_user, settings.postgres_db)
-        postgres = EmbeddedPostgres(folder / "postgres", port, user, *names)
+        postgres = EmbeddedPostgres(folder / "postgres", settings.postgres_port or 0, user)
+        postgres.prepare()
+        postgres = replace(postgres, port=settings.postgres_port or free_from(5432))
     if not settings.external_redis:
-        redis = EmbeddedRedis(folder / "redis", _port("REDIS_PORT", settings.redis_port, 6379), user)
+        redis = EmbeddedRedis(folder / "redis", settings.redis_port or free_from(6379), user)
+        redis.prepare()
     return Servers(postgres, redis)
 
 
-def _port(variable: str, chosen: int | None, usual: int) -> int:
-    return free_from(usual) if chosen is None else must_be_free(variable, chosen)
+def _external(settings: Settings, variable: str) -> bool:
+    return settings.external_database if variable == "POSTGRES_PORT" else settings.external_redis
 
 
 def _role(name: str, server: EmbeddedPostgres | EmbeddedRedis, log: Path, stop_signal: int) -> Role:

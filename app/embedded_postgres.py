@@ -20,6 +20,9 @@ from app.running import Server
 from app.server_user import ServerUser, private_file
 from common.errors import BadInput, Retryable
 
+#: Both the role that we log in with and the database that it owns.
+NAME = "candlehouse"
+
 STOP_SIGNAL = signal.SIGINT  # PostgreSQL's fast shutdown: it waits for nobody and loses nothing
 
 _NEEDS = (
@@ -55,8 +58,6 @@ class EmbeddedPostgres:
     folder: Path
     port: int
     user: ServerUser
-    role: str = "candlehouse"
-    database: str = "candlehouse"
 
     @property
     def cluster(self) -> Path:
@@ -64,7 +65,7 @@ class EmbeddedPostgres:
 
     @property
     def server(self) -> Server:
-        return Server("127.0.0.1", self.port, self.role, self.database, self.folder.parent / "postgres.password")
+        return Server("127.0.0.1", self.port, NAME, NAME, self.folder.parent / "postgres.password")
 
     def prepare(self) -> None:
         """Make the cluster on the first start; leave an existing one as it is."""
@@ -134,14 +135,12 @@ class EmbeddedPostgres:
 
     async def _make_role(self, connection: "asyncpg.Connection") -> None:
         verb = (
-            "ALTER"
-            if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", self.role)
-            else "CREATE"
+            "ALTER" if await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", NAME) else "CREATE"
         )
         password = self.server.password_file.read_text().strip()
-        await connection.execute(f"{verb} ROLE {_name(self.role)} LOGIN PASSWORD '{password}'")
-        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", self.database):
-            await connection.execute(f"CREATE DATABASE {_name(self.database)} OWNER {_name(self.role)}")
+        await connection.execute(f"{verb} ROLE {NAME} LOGIN PASSWORD '{password}'")
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", NAME):
+            await connection.execute(f"CREATE DATABASE {NAME} OWNER {NAME}")
 
 
 def _binary(name: str) -> Path:
@@ -150,7 +149,3 @@ def _binary(name: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise BadInput("DATABASE_URL", _NEEDS, "postgresql://user:password@host:port/name")
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
-
-
-def _name(identifier: str) -> str:
-    return '"' + identifier.replace('"', '""') + '"'

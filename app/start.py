@@ -75,8 +75,7 @@ class _Start:
             await asyncio.to_thread(stop_leftovers, list(left.children.values()), 8)
         self._check_ports()
         self._folder.mkdir(exist_ok=True)
-        servers = embedded.choose(settings, self._folder)
-        await asyncio.to_thread(servers.prepare)
+        servers = await asyncio.to_thread(embedded.prepare, settings, self._folder)
         self._state = replace(
             state,
             environment=shared_environment(settings),

@@ -20,7 +20,6 @@ from redis.exceptions import AuthenticationError
 
 from app import embedded
 from app.embedded import Servers
-from app.embedded_postgres import EmbeddedPostgres
 from app.embedded_redis import EmbeddedRedis
 from app.ports import free_from
 from app.processes import Process
@@ -42,15 +41,12 @@ def folder() -> Iterator[Path]:
 
 
 def servers_in(folder: Path) -> Servers:
-    user = server_user()
-    postgres = EmbeddedPostgres(folder / "postgres", free_from(25432), user)
-    return Servers(postgres, EmbeddedRedis(folder / "redis", free_from(26379), user))
+    return embedded.prepare(load_settings({"DATA_DIR": str(folder)}, folder / "none"), folder)
 
 
 @asynccontextmanager
 async def running(servers: Servers, log_dir: Path) -> AsyncIterator[dict[str, Process]]:
     living: dict[str, Process] = {}
-    servers.prepare()
     async with Supervisor(lambda found: (living.clear(), living.update(found))[0]) as supervisor:
         for role, until_ready in servers.roles(log_dir):
             supervisor.start(role)
@@ -121,7 +117,7 @@ async def test_redis_keeps_every_write_and_evicts_nothing(folder: Path) -> None:
 
 
 def test_every_secret_is_in_a_file_for_its_owner_alone(folder: Path) -> None:
-    servers_in(folder).prepare()
+    servers_in(folder)
     files = [*folder.glob("*.password"), folder / "redis/redis.conf"]
     assert [(file.name, oct(file.stat().st_mode & 0o777)) for file in files if file.stat().st_mode & 0o077] == []
     assert len({file.read_text() for file in files}) == 4
@@ -169,7 +165,7 @@ def test_a_folder_that_their_user_cannot_enter_is_named_with_what_works(folder: 
     private = folder / "private"
     private.mkdir(mode=0o700)
     with pytest.raises(BadInput) as error:
-        servers_in(private).prepare()
+        servers_in(private)
     who = f"PostgreSQL runs as the user {server_user().name} (never as root), who cannot enter {private}"
     remedy = "move the checkout and DATA_DIR to where every user can enter, such as /opt, or do not start as root"
     assert str(error.value) == f"{who}; {remedy}."
@@ -179,10 +175,9 @@ def test_a_folder_that_their_user_cannot_enter_is_named_with_what_works(folder: 
 def test_a_stale_pid_file_does_not_keep_postgres_from_starting(folder: Path) -> None:
     servers = servers_in(folder)
     assert servers.postgres
-    servers.prepare()
     pid_file = servers.postgres.cluster / "postmaster.pid"
     pid_file.write_text(f"{os.getpid()}\n")
-    servers.prepare()
+    servers_in(folder)
     assert not pid_file.exists()
 
 
@@ -191,7 +186,7 @@ def test_a_chosen_port_that_is_taken_is_named_and_an_unchosen_one_moves_up(folde
         taken = other.getsockname()[1]
         environ = {"DATA_DIR": str(folder), "POSTGRES_PORT": str(taken)}
         with pytest.raises(BadInput) as error:
-            embedded.choose(load_settings(environ, folder / "none"), folder)
+            embedded.prepare(load_settings(environ, folder / "none"), folder)
         assert str(error.value) == (
             f"Port {taken} on 127.0.0.1 is taken by another program; set POSTGRES_PORT to a free one."
         )
@@ -200,7 +195,7 @@ def test_a_chosen_port_that_is_taken_is_named_and_an_unchosen_one_moves_up(folde
 
 def test_servers_of_yours_are_left_to_you(folder: Path) -> None:
     environ = {"DATA_DIR": str(folder), "DATABASE_URL": "postgresql://a:b@h/d", "REDIS_URL": "redis://h"}
-    assert embedded.choose(load_settings(environ, folder / "none"), folder) == Servers(None, None)
+    assert embedded.prepare(load_settings(environ, folder / "none"), folder) == Servers(None, None)
 
 
 def test_without_a_new_enough_redis_on_the_path_the_wheels_is_used(
