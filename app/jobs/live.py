@@ -133,7 +133,8 @@ class Live:
                 await self._heartbeat.tell(self._fields(), holes)
                 del self._holes[: len(holes)]
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), BEAT_S)
+                async with asyncio.timeout(BEAT_S):
+                    await self._changed.wait()
 
     def _take(self, candle: Candle) -> None:
         self._heard_ms = now_ms = self._clock.now_ms()

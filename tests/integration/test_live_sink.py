@@ -146,6 +146,23 @@ async def test_without_redis_a_write_says_so() -> None:
         await LiveSink(impatient_redis("redis://127.0.0.1:1/0"), Clock(), [BTC]).write([message()])
 
 
+async def test_a_writer_can_be_stopped_at_any_moment(redis_client: redis.asyncio.Redis) -> None:
+    """A cancellation that redis-py swallows would leave a job running that nobody can stop."""
+    sink = LiveSink(redis_client, Clock(), [BTC])
+
+    async def write() -> None:
+        while True:
+            await sink.write([message()])
+
+    for turns in range(150):
+        writing = asyncio.ensure_future(write())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        _, running = await asyncio.wait({writing}, timeout=5)
+        assert not running
+
+
 async def test_a_reader_gets_what_stands_behind_its_cursor(redis_client: redis.asyncio.Redis) -> None:
     sink, feed = LiveSink(redis_client, Clock(), [BTC, UST]), LiveFeed(redis_client)
     await sink.write([message(0, 1)])

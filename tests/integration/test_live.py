@@ -1,0 +1,262 @@
+"""The live job: what the exchange told last of a minute reaches Redis, whatever breaks on the way."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import redis.asyncio
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+from websockets.asyncio.server import ServerConnection
+
+from app.jobs.live import run_live
+from app.messages import CandleMessage, decode
+from common.clock import Clock
+from common.market import Instrument
+from common.ports import Exchange
+from common.span import MINUTE_MS, floor_minute
+from fetchers import registry
+from tests.fixtures.live import (
+    BTC,
+    ETH,
+    eventually,
+    exchange_server,
+    http_client,
+    impatient_redis,
+    kline,
+    running,
+    wire,
+)
+from tests.fixtures.simulator import Simulator, running_simulator
+
+BINANCE = registry.get("binance")
+PAIRS = ("BTC/USDT", "ETH/USDT", "ETH/BTC")
+
+
+@asynccontextmanager
+async def live(
+    exchange: Exchange, markets: Sequence[Instrument], ws_url: str, client: Redis, clock: Clock | None = None
+) -> AsyncIterator["asyncio.Future[Any]"]:
+    clock = clock or Clock()
+    http = http_client(clock)
+    async with running(run_live(exchange, markets, ws_url=ws_url, http=http, redis=client, clock=clock)) as task:
+        yield task
+    await http.close()
+
+
+async def told(client: Redis, stream: str) -> list[CandleMessage]:
+    return [decode(fields[b"candle"]) for _, fields in await client.xrange(stream)]
+
+
+async def status(client: Redis, exchange: str = "binance") -> dict[str, str]:
+    found = await client.hgetall(f"candlehouse:stream:{exchange}")
+    return {name.decode(): value.decode() for name, value in found.items()}
+
+
+async def markets(simulator: Simulator, exchange: Exchange) -> list[Instrument]:
+    http = http_client(simulator.clock, simulator.rest_urls())
+    listed = exchange.parse_instruments(await http.get(exchange, exchange.instruments_request())).instruments
+    await http.close()
+    return [one for one in listed if one.is_trading and one.symbol in PAIRS]
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def stay(socket: ServerConnection) -> None:
+    await socket.wait_closed()
+
+
+@pytest.mark.parametrize("name", registry.names())
+async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asyncio.Redis) -> None:
+    """W7: through a connection that is hung up on, each market's minutes are announced as closed once."""
+    exchange = registry.get(name)
+    with running_simulator(Clock(60, now_ms())) as simulator:
+        chosen = await markets(simulator, exchange)
+        async with live(exchange, chosen, simulator.ws_urls()[name], redis_client, simulator.clock):
+            started_ms = simulator.clock.now_ms()
+
+            async def minutes_later(count: int) -> bool:
+                return simulator.clock.now_ms() > started_ms + count * MINUTE_MS
+
+            await eventually(lambda: minutes_later(2))
+            simulator.fault(name, "disconnect")
+            await eventually(lambda: minutes_later(5))
+        messages = await told(redis_client, "closed_candles")
+        last: dict[tuple[str, int], list[float]] = {}
+        closings: dict[tuple[str, int], int] = {}
+        for one in messages:
+            last[one.key, one.time] = [one.time, one.open, one.high, one.low, one.close, one.volume]
+            closings[one.key, one.time] = closings.get((one.key, one.time), 0) + (not one.corrected)
+        assert set(closings.values()) == {1}
+        # The first minute was joined midway and the fourth one holds the interruption: REST tells those.
+        whole = floor_minute(started_ms) + MINUTE_MS
+        for market in chosen:
+            (truth,) = simulator.truth(name, market.base, market.quote, whole, whole + MINUTE_MS) or [None]
+            assert truth is None or last[market.key, whole] == truth
+        assert len({key for key, _ in last}) == len(chosen)
+
+
+async def test_the_heartbeat_tells_how_it_goes(redis_client: redis.asyncio.Redis) -> None:
+    hold = asyncio.Event()
+    minute_ms = floor_minute(now_ms())
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send("{")
+        await socket.send(kline(minute_ms))
+        await hold.wait()
+
+    async with exchange_server(talk) as url, live(BINANCE, [BTC, ETH], url, redis_client):
+        await eventually(lambda: has(redis_client, last_candle_ms=str(minute_ms)))
+        first = await status(redis_client)
+        assert 0 < await redis_client.ttl("candlehouse:stream:binance") <= 120
+        hold.set()
+        await eventually(lambda: has(redis_client, state="connecting"))
+        lost = await status(redis_client)
+    assert first | {"updated_ms": ""} == {
+        "state": "connected",
+        "connections": "1",
+        "symbols": "2",
+        "last_candle_ms": str(minute_ms),
+        "last_error": "",
+        "malformed": "1",
+        "updated_ms": "",
+    }
+    assert (lost["connections"], lost["last_error"]) == ("0", "received 1000 (OK); then sent 1000 (OK)")
+
+
+async def has(client: Redis, exchange: str = "binance", **fields: str) -> bool:
+    return fields.items() <= (await status(client, exchange)).items()
+
+
+async def test_an_exchange_that_cannot_be_reached_is_shown_as_such(redis_client: redis.asyncio.Redis) -> None:
+    async with live(BINANCE, [BTC], "ws://127.0.0.1:1", redis_client):
+        found = await eventually(lambda: failing(redis_client))
+    assert (found["state"], found["connections"]) == ("connecting", "0")
+
+
+async def failing(client: Redis) -> dict[str, str] | None:
+    found = await status(client)
+    return found if found.get("last_error") else None
+
+
+async def test_a_reconnect_rings_for_what_may_be_missing(redis_client: redis.asyncio.Redis) -> None:
+    """W7: there was no way to fill the hole of a disconnect."""
+    before_ms, served = now_ms(), 0
+
+    async def talk(socket: ServerConnection) -> None:
+        nonlocal served
+        served += 1
+        await socket.send(kline(floor_minute(now_ms())))
+        if served > 1:
+            await socket.wait_closed()
+
+    async with exchange_server(talk) as url, live(BINANCE, [BTC], url, redis_client):
+        await eventually(lambda: redis_client.llen("candlehouse:heals:binance"))
+    (bell,) = map(json.loads, await redis_client.lrange("candlehouse:heals:binance", 0, -1))
+    assert bell["exchange"] == "binance"
+    assert before_ms <= bell["start_ms"] < bell["end_ms"] <= now_ms()
+
+
+async def test_a_closed_exchange_is_left_alone_and_says_why(redis_client: redis.asyncio.Redis) -> None:
+    bittrex = registry.get("bittrex")
+    with capture_logs() as logs:
+        async with live(bittrex, [BTC], bittrex.ws_url, redis_client) as task:
+            found = await eventually(lambda: status(redis_client, "bittrex"))
+            assert not task.done()
+    assert (found["state"], found["last_error"]) == ("closed", bittrex.closed)
+    assert [one["reason"] for one in logs] == [bittrex.closed]
+
+
+async def test_without_markets_it_waits_instead_of_dying(redis_client: redis.asyncio.Redis) -> None:
+    async with live(BINANCE, [], "ws://127.0.0.1:1", redis_client) as task:
+        found = await eventually(lambda: status(redis_client))
+        assert not task.done()
+    assert found["last_error"] == "SYMBOLS selects no market of binance that is under trade."
+
+
+async def test_while_redis_is_away_the_last_state_of_each_minute_is_kept(redis_url: str) -> None:
+    """W27: told once, and written when Redis is back, each minute by its newest state alone."""
+    minute_ms, told_all = floor_minute(now_ms()), asyncio.Event()
+    frames = asyncio.Queue[str]()
+
+    async def talk(socket: ServerConnection) -> None:
+        while True:
+            await socket.send(await frames.get())
+            told_all.set()
+
+    async with wire(redis_url) as way, impatient_redis(way.url) as client, exchange_server(talk) as url:
+        with capture_logs() as logs:
+            async with live(BINANCE, [BTC], url, client):
+                frames.put_nowait(kline(minute_ms - 6 * MINUTE_MS, 1, closed=True))
+                await eventually(lambda: client.xlen("closed_candles"))
+                await way.cut()
+                for minute in range(-5, 1):
+                    for volume in (2, 3):
+                        frames.put_nowait(kline(minute_ms + minute * MINUTE_MS, volume, closed=minute < 0))
+                await eventually(lambda: emptied(frames))
+                await asyncio.sleep(0.2)
+                await way.mend()
+                await eventually(lambda: holds(client, "live_binance", minute_ms, 3))
+                seen = await told(client, "live_binance")
+                closed = await told(client, "closed_candles")
+    assert [((one.time - minute_ms) // MINUTE_MS, one.volume, one.corrected) for one in closed] == [
+        (-6, 1, False),
+        *((minute, 3, False) for minute in range(-5, 0)),
+    ]
+    assert [one.volume for one in seen if one.time == minute_ms] == [3]
+    away = [one["event"] for one in logs if one.get("what") == "Redis"]
+    assert away == ["Away; nothing is lost, it is tried again", "Back"]
+
+
+async def emptied(frames: "asyncio.Queue[str]") -> bool:
+    return frames.empty()
+
+
+async def holds(client: Redis, stream: str, time_ms: int, volume: float) -> bool:
+    return any(one.time == time_ms and one.volume == volume for one in await told(client, stream))
+
+
+async def test_what_was_heard_before_stopping_is_written(redis_client: redis.asyncio.Redis) -> None:
+    minute_ms = floor_minute(now_ms())
+
+    async def flood(socket: ServerConnection) -> None:
+        for volume in range(1, 2000):
+            await socket.send(kline(minute_ms, volume))
+        await socket.wait_closed()
+
+    async with exchange_server(flood) as url:
+        async with live(BINANCE, [BTC], url, redis_client):
+            await eventually(lambda: redis_client.xlen("live_binance"))
+        newest = await redis_client.hget("ws_send_binance;;BTC;;USDT", "volume")
+    assert newest == repr((await told(redis_client, "live_binance"))[-1].volume).encode()
+
+
+async def test_every_connection_of_an_exchange_is_used(redis_client: redis.asyncio.Redis) -> None:
+    """W23: 60 markets of Bitfinex need three connections, and each lost one comes back by itself."""
+    bitfinex, subscribed = registry.get("bitfinex"), list[int]()
+
+    async def count(socket: ServerConnection) -> None:
+        number = 0
+        try:
+            while True:
+                await socket.recv()
+                number += 1
+        finally:
+            subscribed.append(number)
+
+    many = [Instrument("bitfinex", f"A{n}", "USD", f"A{n:02}USD", f"A{n:02}", "USD") for n in range(60)]
+    clock = Clock(10, now_ms())
+    async with exchange_server(count) as url, live(bitfinex, many, url, redis_client, clock):
+        await eventually(lambda: has(redis_client, "bitfinex", connections="3", symbols="60"))
+    await eventually(lambda: three(subscribed))
+    assert sorted(subscribed) == [10, 25, 25]
+
+
+async def three(counts: list[int]) -> bool:
+    return len(counts) == 3
