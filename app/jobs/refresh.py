@@ -1,7 +1,6 @@
 """Bring stored bars and analytics to now; run by schedule and after each fetch."""
 
 from app.stores import analytics
-from app.stores.candles import CandleStore
 from app.stores.database import Database
 from app.stores.rollups import RollupStore
 from common.clock import Clock
@@ -12,8 +11,3 @@ async def refresh(db: Database, clock: Clock) -> int:
     drained = await RollupStore(db).refresh()
     await analytics.refresh(db, clock.now_ms())
     return drained
-
-
-async def prepare_year(db: Database, clock: Clock) -> None:
-    """Have the partitions of the coming years ready before a writer needs them."""
-    await CandleStore(db).ensure_partitions(clock.now_ms())
