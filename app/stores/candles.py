@@ -19,8 +19,6 @@ _BARS = (
     "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades "
     "FROM exact_{suffix}($1, $2, $3)"
 )
-#: A batch is small against the table: look its minutes up by key, whatever the statistics say.
-_ONE_BY_ONE = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
 #: 2009-01-01, before which nothing was traded; reads without a start begin here.
 FIRST_MS = 1_230_768_000_000
 #: 2100-01-01, where reads end.
@@ -174,6 +172,6 @@ async def _merge(
     new: int = await connection.fetchval(sql("candles_insert"))
     if new == minutes:
         return WriteResult(new, [])
-    await connection.execute(_ONE_BY_ONE)
+    await connection.execute("SET LOCAL enable_seqscan = off")  # else new statistics may mislead it
     found = await connection.fetch(sql("candles_correct"), *bounds)
     return WriteResult(new + len(found), [(row["symbol_id"], row["time"]) for row in found])
