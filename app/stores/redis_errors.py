@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -16,7 +17,7 @@ def translated() -> Iterator[None]:
     redis-py sends through `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation that comes as
     the sending ends. The task would live on, and whoever stops the program would wait: so it is noticed here.
     """
-    task = asyncio.current_task()
+    task = _current_task()
     cancellations = task.cancelling() if task else 0
     try:
         yield
@@ -25,3 +26,11 @@ def translated() -> Iterator[None]:
     finally:
         if task and task.cancelling() > cancellations:
             raise asyncio.CancelledError
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    """None outside of a loop too: Celery's own threads order work without one."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
