@@ -86,6 +86,7 @@ class Update:
         self._unknown: set[str] = set()
         self._loaded_ms = 0
         self._written = asyncio.Event()
+        self._database = Outage("PostgreSQL", clock)
 
     async def drain(self) -> None:
         """First what this consumer left undone, then what others left, then what comes."""
@@ -104,10 +105,9 @@ class Update:
 
     async def refresh_rollups(self) -> None:
         """After writes, and once at the start for what a predecessor did not come to."""
-        database = Outage("PostgreSQL (rollups)", self._clock)
         while True:
             self._written.clear()
-            await _until_done(database, self._rollups.refresh)
+            await _until_done(self._database, self._rollups.refresh)
             await self._written.wait()
 
     async def _gather(self) -> list[Entry]:
@@ -119,8 +119,7 @@ class Update:
         return entries
 
     async def _finish(self, entries: Sequence[Entry], redis: Outage) -> None:
-        database = Outage("PostgreSQL", self._clock)
-        await _until_done(database, lambda: self._store([entry for _, entry in entries]))
+        await _until_done(self._database, lambda: self._store([entry for _, entry in entries]))
         await _until_done(redis, lambda: self._closed.ack([entry_id for entry_id, _ in entries]))
         self._written.set()
 
