@@ -21,7 +21,7 @@ up: $(VENV)/.run node_modules/.installed
 	@exec $(RUN)/candlehouse up $(if $(filter-out 0 no false,$(DEMO)),--demo)
 
 test: $(VENV)/.dev node_modules/.installed
-	@exec $(RUN)/python -m pytest $(ARGS)
+	@exec $(RUN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
 	$(RUN)/ruff check .

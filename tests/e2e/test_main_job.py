@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import connect
 
-from app.ports import free_from
 from app.settings import load_settings
 from common.interval import ROLLUPS, Interval
 from tests.fixtures import start
@@ -79,14 +78,13 @@ def asks_for_the_day(request: dict[str, Any]) -> bool:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def demo() -> AsyncIterator[Demo]:
-    simulator = free_from(29500)
     with start.world("scripts.cli", "up", "--demo") as world:
-        async with world.start(SIMULATOR_PORT=str(simulator), CLOCK_RATE=str(RATE)) as instance:
+        async with world.start(CLOCK_RATE=str(RATE)) as instance:
             while "is ready" not in (line := await instance.line(90)):
                 assert line.startswith("Waiting for "), line
             database = await asyncpg.connect(load_settings(world.environ, "none").database_url, ssl=False)
             async with httpx.AsyncClient(timeout=30) as client:
-                yield Demo(world, client, f"http://127.0.0.1:{simulator}", database)
+                yield Demo(world, client, f"http://127.0.0.1:{world.ports['SIMULATOR_PORT']}", database)
             await database.close()
 
 

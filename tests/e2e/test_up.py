@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.ports import free_from
 from app.settings import load_settings
 from tests.fixtures import start
 from tests.fixtures.start import ROOT, World
@@ -85,9 +84,8 @@ async def filled(world: World, exchange: str) -> list[list[float]]:
 
 @pytest.mark.timeout(240)
 async def test_the_demo_fills_a_day_streams_three_exchanges_and_leaves_nothing_behind() -> None:
-    simulator = free_from(29900)
     with start.world("scripts.cli", "up", "--demo") as world:
-        async with world.start(SIMULATOR_PORT=str(simulator)) as instance:
+        async with world.start() as instance:
             line = await instance.line(LIMIT_S)
             while line.startswith("Waiting for "):
                 line = await instance.line(LIMIT_S)
@@ -104,7 +102,10 @@ async def test_the_demo_fills_a_day_streams_three_exchanges_and_leaves_nothing_b
                 rows = await filled(world, exchange)
                 market = f"exchange={exchange}&base_id=BTC&quote_id=USDT"
                 span = f"start={rows[0][0]}&end={rows[-1][0] + 60_000}"
-                truth = {row[0]: row for row in get(f"http://127.0.0.1:{simulator}/_sim/truth?{market}&{span}")}
+                truth = {
+                    row[0]: row
+                    for row in get(f"http://127.0.0.1:{world.ports['SIMULATOR_PORT']}/_sim/truth?{market}&{span}")
+                }
                 assert [row for row in rows if row != truth[row[0]]] == []
             logs = files(world.folder / "logs", "*.log")
             assert set(logs) == LOGS

@@ -13,7 +13,6 @@ import asyncpg
 import psutil
 import pytest
 
-from app.ports import free_from
 from app.settings import load_settings
 from tests.fixtures import start
 from tests.fixtures.start import LIMIT_S, ROOT, Instance, World, until
@@ -91,9 +90,7 @@ async def test_a_killed_database_comes_back(world: World) -> None:
 async def test_a_taken_port_is_named_with_its_variable_and_nothing_is_left(world: World, variable: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        async with world.start(
-            "--demo", **{"SIMULATOR_PORT": str(free_from(22000)), variable: str(port)}
-        ) as instance:
+        async with world.start("--demo", **{variable: str(port)}) as instance:
             sentence = f"Port {port} on 127.0.0.1 is taken by another program; set {variable} to a free one."
             assert await instance.end() == (2, sentence)
     assert world.leftovers() == []
@@ -112,7 +109,7 @@ async def test_a_data_folder_that_cannot_be_is_one_sentence(world: World) -> Non
 
 
 async def test_the_demo_keeps_its_data_apart_and_other_terminals_find_it(world: World) -> None:
-    async with world.start("--demo", SIMULATOR_PORT=str(free_from(22000))) as instance:
+    async with world.start("--demo") as instance:
         assert "is ready with simulated exchanges" in await instance.line()
         settings = load_settings(world.environ, world.folder / "none")
         assert settings.rest_url("bittrex") == f"http://127.0.0.1:{settings.simulator_port}/bittrex/v3"
