@@ -2,54 +2,29 @@
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
-import pytest
 import redis.asyncio
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
-from app.jobs.live import run_live
-from app.messages import CandleMessage, decode
 from common.clock import Clock
 from common.market import Instrument
-from common.ports import Exchange
 from common.span import MINUTE_MS, floor_minute
 from fetchers import registry
+from tests.fixtures.feed import live, now_ms, told
 from tests.fixtures.live import (
     BTC,
     ETH,
     eventually,
     exchange_server,
-    http_client,
     impatient_redis,
     kline,
-    running,
     wire,
 )
-from tests.fixtures.simulator import Simulator, running_simulator
 
 BINANCE = registry.get("binance")
-PAIRS = ("BTC/USDT", "ETH/USDT", "ETH/BTC")
-
-
-@asynccontextmanager
-async def live(
-    exchange: Exchange, markets: Sequence[Instrument], ws_url: str, client: Redis, clock: Clock | None = None
-) -> AsyncIterator["asyncio.Future[Any]"]:
-    clock = clock or Clock()
-    http = http_client(clock)
-    async with running(run_live(exchange, markets, ws_url=ws_url, http=http, redis=client, clock=clock)) as task:
-        yield task
-    await http.close()
-
-
-async def told(client: Redis, stream: str) -> list[CandleMessage]:
-    return [decode(fields[b"candle"]) for _, fields in await client.xrange(stream)]
 
 
 async def status(client: Redis, exchange: str = "binance") -> dict[str, str]:
@@ -57,49 +32,8 @@ async def status(client: Redis, exchange: str = "binance") -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in found.items()}
 
 
-async def markets(simulator: Simulator, exchange: Exchange) -> list[Instrument]:
-    http = http_client(simulator.clock, simulator.rest_urls())
-    listed = exchange.parse_instruments(await http.get(exchange, exchange.instruments_request())).instruments
-    await http.close()
-    return [one for one in listed if one.is_trading and one.symbol in PAIRS]
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 async def stay(socket: ServerConnection) -> None:
     await socket.wait_closed()
-
-
-@pytest.mark.parametrize("name", registry.names())
-async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asyncio.Redis) -> None:
-    """W7: through a connection that is hung up on, each market's minutes are announced as closed once."""
-    exchange = registry.get(name)
-    with running_simulator(Clock(60, now_ms())) as simulator:
-        chosen = await markets(simulator, exchange)
-        async with live(exchange, chosen, simulator.ws_urls()[name], redis_client, simulator.clock):
-            started_ms = simulator.clock.now_ms()
-
-            async def minutes_later(count: int) -> bool:
-                return simulator.clock.now_ms() > started_ms + count * MINUTE_MS
-
-            await eventually(lambda: minutes_later(2))
-            simulator.fault(name, "disconnect")
-            await eventually(lambda: minutes_later(5))
-        messages = await told(redis_client, "closed_candles")
-        last: dict[tuple[str, int], list[float]] = {}
-        closings: dict[tuple[str, int], int] = {}
-        for one in messages:
-            last[one.key, one.time] = [one.time, one.open, one.high, one.low, one.close, one.volume]
-            closings[one.key, one.time] = closings.get((one.key, one.time), 0) + (not one.corrected)
-        assert set(closings.values()) == {1}
-        # The first minute was joined midway and the fourth one holds the interruption: REST tells those.
-        whole = floor_minute(started_ms) + MINUTE_MS
-        for market in chosen:
-            (truth,) = simulator.truth(name, market.base, market.quote, whole, whole + MINUTE_MS) or [None]
-            assert truth is None or last[market.key, whole] == truth
-        assert len({key for key, _ in last}) == len(chosen)
 
 
 async def test_the_heartbeat_tells_how_it_goes(redis_client: redis.asyncio.Redis) -> None:
@@ -180,31 +114,31 @@ async def test_without_markets_it_waits_instead_of_dying(redis_client: redis.asy
     assert found["last_error"] == "SYMBOLS selects no market of binance that is under trade."
 
 
-async def test_while_redis_is_away_the_last_state_of_each_minute_is_kept(redis_url: str) -> None:
+async def test_while_redis_is_away_the_last_state_of_each_minute_is_kept(
+    redis_url: str, redis_client: redis.asyncio.Redis
+) -> None:
     """W27: told once, and written when Redis is back, each minute by its newest state alone."""
-    minute_ms, told_all = floor_minute(now_ms()), asyncio.Event()
-    frames = asyncio.Queue[str]()
+    minute_ms, frames = floor_minute(now_ms()), asyncio.Queue[str]()
 
     async def talk(socket: ServerConnection) -> None:
         while True:
             await socket.send(await frames.get())
-            told_all.set()
 
     async with wire(redis_url) as way, impatient_redis(way.url) as client, exchange_server(talk) as url:
         with capture_logs() as logs:
             async with live(BINANCE, [BTC], url, client):
                 frames.put_nowait(kline(minute_ms - 6 * MINUTE_MS, 1, closed=True))
-                await eventually(lambda: client.xlen("closed_candles"))
+                await eventually(lambda: redis_client.xlen("closed_candles"))
                 await way.cut()
                 for minute in range(-5, 1):
                     for volume in (2, 3):
                         frames.put_nowait(kline(minute_ms + minute * MINUTE_MS, volume, closed=minute < 0))
                 await eventually(lambda: emptied(frames))
-                await asyncio.sleep(0.2)
+                await eventually(lambda: is_told(logs, "Away"))
                 await way.mend()
-                await eventually(lambda: holds(client, "live_binance", minute_ms, 3))
-                seen = await told(client, "live_binance")
-                closed = await told(client, "closed_candles")
+                await eventually(lambda: holds(redis_client, "live_binance", minute_ms, 3))
+                seen = await told(redis_client, "live_binance")
+                closed = await told(redis_client, "closed_candles")
     assert [((one.time - minute_ms) // MINUTE_MS, one.volume, one.corrected) for one in closed] == [
         (-6, 1, False),
         *((minute, 3, False) for minute in range(-5, 0)),
@@ -212,6 +146,10 @@ async def test_while_redis_is_away_the_last_state_of_each_minute_is_kept(redis_u
     assert [one.volume for one in seen if one.time == minute_ms] == [3]
     away = [one["event"] for one in logs if one.get("what") == "Redis"]
     assert away == ["Away; nothing is lost, it is tried again", "Back"]
+
+
+async def is_told(logs: list[Any], start: str) -> bool:
+    return any(one["event"].startswith(start) for one in logs)
 
 
 async def emptied(frames: "asyncio.Queue[str]") -> bool:

@@ -1,16 +1,12 @@
 """A stream never ends: whatever the exchange or the network do, it comes back, and not too often."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
@@ -21,56 +17,29 @@ from common.market import Candle, Instrument
 from common.ports import Exchange
 from fetchers import registry
 from fetchers import stream as module
-from fetchers.stream import Complaints, Connected, Event, Lost, Pace, shards, stream
-from tests.fixtures.live import BTC, ETH, T0, UST, LeapClock, candle, exchange_server, http_client, kline
+from fetchers.stream import Complaints, Connected, Event, Lost
+from tests.fixtures.live import (
+    BTC,
+    ETH,
+    T0,
+    UST,
+    LeapClock,
+    candle,
+    events,
+    exchange_server,
+    kline,
+    losses,
+    told_candles,
+)
 
 BINANCE, BITFINEX = registry.get("binance"), registry.get("bitfinex")
 DSH = Instrument("bitfinex", "DASH", "BTC", "DSHBTC", "DSH", "BTC")
-HOLD = 30.0
 
 
 def limited(exchange: Exchange, **limits: Any) -> Exchange:
     changed = type(exchange)()
     changed.limits = replace(exchange.limits, **limits)
     return changed
-
-
-async def events(
-    url: str,
-    until: Callable[[list[Event]], bool],
-    *,
-    exchange: Exchange = BINANCE,
-    instruments: Sequence[Instrument] = (BTC,),
-    clock: Clock | None = None,
-    complaints: Complaints | None = None,
-) -> list[Event]:
-    """What a stream yields until `until` says enough."""
-    clock, seen = clock or LeapClock(), list[Event]()
-    http = http_client(clock)
-    told = stream(
-        exchange,
-        instruments,
-        ws_url=url,
-        http=http,
-        clock=clock,
-        pace=Pace(10_000, clock),
-        complaints=complaints or Complaints(exchange.name),
-    )
-    async with asyncio.timeout(HOLD), aclosing(told):
-        async for event in told:
-            seen.append(event)
-            if until(seen):
-                break
-    await http.close()
-    return seen
-
-
-def losses(count: int) -> Callable[[list[Event]], bool]:
-    return lambda seen: sum(isinstance(one, Lost) for one in seen) == count
-
-
-def candles(count: int) -> Callable[[list[Event]], bool]:
-    return lambda seen: sum(isinstance(one, Candle) for one in seen) == count
 
 
 def waits(clock: LeapClock) -> list[float]:
@@ -149,7 +118,7 @@ async def test_a_malformed_message_is_counted_logged_once_and_skipped() -> None:
     complaints = Complaints("binance")
     async with exchange_server(confused) as url:
         with capture_logs() as logs:
-            seen = await events(url, candles(2), complaints=complaints)
+            seen = await events(url, told_candles(2), complaints=complaints)
     assert seen == [Connected(), candle(0, 1), candle(0, 2)]
     assert complaints.counts == {"binance frame": 2, "binance kline of a series not subscribed": 1}
     assert sum("A message is skipped" in one["event"] for one in logs) == 2
@@ -167,7 +136,7 @@ async def test_a_refused_subscription_costs_one_symbol() -> None:
 
     async with exchange_server(picky) as url:
         with capture_logs() as logs:
-            seen = await events(url, candles(1), exchange=BITFINEX, instruments=[DSH, UST])
+            seen = await events(url, told_candles(1), exchange=BITFINEX, instruments=[DSH, UST])
     assert [type(one) for one in seen] == [Connected, Candle]
     assert [one["notice"] for one in logs if "notice" in one] == [
         "Bitfinex refused tDSHBTC: symbol: invalid (10300)"
@@ -238,44 +207,6 @@ async def test_a_loss_tells_since_when_nothing_was_heard() -> None:
     assert since == {T0 + 250}, "the candle came after the pause that follows the one subscription"
 
 
-async def test_messages_are_sent_no_faster_than_allowed() -> None:
-    clock, received = LeapClock(), []
-
-    async def count(socket: ServerConnection) -> None:
-        for _ in range(6):
-            received.append(await socket.recv())
-        await socket.send(kline(T0, symbol="A0USDT"))
-
-    many = [Instrument("binance", f"A{n}", "USDT", f"A{n}USDT", f"A{n}", "USDT") for n in range(1024)]
-    async with exchange_server(count) as url:
-        await events(url, candles(1), instruments=many, clock=clock)
-    assert clock.sleeps == [0, *[0.25] * 6]
-
-
-def test_no_connection_subscribes_to_more_than_allowed() -> None:
-    many = [replace(UST, base=f"A{n}") for n in range(60)]
-    assert [len(shard) for shard in shards(BITFINEX, many)] == [25, 25, 10]
-    assert [one for shard in shards(BITFINEX, many) for one in shard] == many
-
-
-@given(st.integers(1, 20), st.lists(st.integers(0, 30_000), max_size=60))
-def test_no_minute_has_more_connections_than_allowed(per_minute: int, pauses_ms: list[int]) -> None:
-    """W23: Bitfinex bans who opens more than twenty."""
-
-    async def run() -> list[int]:
-        clock, turns = LeapClock(), []
-        pace = Pace(per_minute, clock)
-        for pause_ms in pauses_ms:
-            clock.moment_ms += pause_ms
-            await pace.turn()
-            turns.append(clock.now_ms())
-        return turns
-
-    turns = asyncio.run(run())
-    assert all(later - first > 60_000 for first, later in zip(turns, turns[per_minute:], strict=False))
-    assert all(first <= later for first, later in pairwise(turns))
-
-
 async def test_a_stream_can_be_ended_at_any_moment() -> None:
     async def talk(socket: ServerConnection) -> None:
         while True:
@@ -283,5 +214,5 @@ async def test_a_stream_can_be_ended_at_any_moment() -> None:
             await asyncio.sleep(0)
 
     async with exchange_server(talk) as url:
-        seen: list[Event] = await events(url, candles(100), instruments=[ETH], clock=Clock())
+        seen: list[Event] = await events(url, told_candles(100), instruments=[ETH], clock=Clock())
     assert seen[-1] == candle(0, 1, instrument=ETH)

@@ -1,89 +1,27 @@
 """The updater: what was closed is in the database before it is acknowledged, and nothing is lost on the way."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
-import redis.asyncio
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from app.jobs import update as module
 from app.jobs.update import run_update
-from app.messages import CandleMessage
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.closed_stream import ClosedStream
 from app.stores.coverage import CoverageStore
-from app.stores.database import Database, open_database
 from app.stores.errors import ErrorStore
-from app.stores.latest import LiveSink
 from app.stores.rollups import RollupStore
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
 from common.market import Instrument
 from common.span import MINUTE_MS, Span
-from tests.fixtures.live import BTC, ETH, T0, eventually, impatient_redis, message, running, wire
+from tests.fixtures.house import House, house
+from tests.fixtures.live import BTC, ETH, T0, eventually, message, running
 
+__all__ = ["house"]
 BY_TIME, CLOSING, RECORD = 1, 2, 3
 NEW = Instrument("binance", "NEW", "USDT", "NEWUSDT", "NEW", "USDT")
-
-
-@dataclass
-class House:
-    """The two servers, and what goes in and out."""
-
-    database: Database
-    redis: redis.asyncio.Redis
-    url: str
-
-    @asynccontextmanager
-    async def updating(
-        self, url: str | None = None, closed: ClosedStream | None = None, batch: int = 5000
-    ) -> AsyncIterator["asyncio.Future[Any]"]:
-        """An updater with connections of its own, as every process has."""
-        db = open_database(url or self.url)
-        stores = CandleStore(db), SymbolStore(db), RollupStore(db), ErrorStore(db)
-        job = run_update(closed or ClosedStream(self.redis, "one"), *stores, Clock(), batch=batch)
-        try:
-            async with running(job) as task:
-                yield task
-        finally:
-            await db.close()
-
-    async def tell(self, messages: Sequence[CandleMessage]) -> None:
-        await LiveSink(self.redis, Clock(), [BTC, ETH]).write(messages)
-
-    async def rows(self) -> list[tuple[str, int, float, int]]:
-        """(base, minute, volume, source) of every stored candle."""
-        query = """SELECT base_id, time, volume, source FROM candles
-            JOIN symbol_exchange ON id = symbol_id ORDER BY base_id, time"""
-        async with self.database.connection() as connection:
-            found = await connection.fetch(query)
-        return [(base, (time - T0) // MINUTE_MS, volume, source) for base, time, volume, source in found]
-
-    async def errors(self) -> list[tuple[str, int, str, int]]:
-        query = "SELECT symbol, start_date, exception_class, attempts FROM ohlcvs_errors ORDER BY id"
-        async with self.database.connection() as connection:
-            found = await connection.fetch(query)
-        return [(row[0], (row[1] - T0) // MINUTE_MS, *row[2:]) for row in found]
-
-    async def is_drained(self) -> bool:
-        """Every entry was given to somebody, and nobody owes an acknowledgement."""
-        groups = await self.redis.xinfo_groups("closed_candles")
-        tail = await self.redis.xrevrange("closed_candles", count=1)
-        return bool(groups) and groups[0]["pending"] == 0 and groups[0]["last-delivered-id"] == tail[0][0]
-
-    async def drained(self) -> None:
-        await eventually(self.is_drained)
-
-
-@pytest.fixture
-async def house(database: Database, redis_client: redis.asyncio.Redis, postgres_url: str) -> House:
-    await SymbolStore(database).upsert("binance", [BTC, ETH], T0)
-    return House(database, redis_client, postgres_url)
 
 
 async def test_closed_candles_are_stored_and_acknowledged(house: House) -> None:
@@ -146,98 +84,6 @@ async def test_rollups_follow_without_being_asked(house: House) -> None:
         await eventually(clean)
     async with house.database.connection() as connection:
         assert await connection.fetchval("SELECT sum(volume) FROM bars_5min") == 10
-
-
-class DyingStream(ClosedStream):
-    """The process ends after its commit and before its acknowledgement."""
-
-    async def ack(self, ids: Sequence[str]) -> None:
-        raise KeyError("killed")
-
-
-@pytest.mark.parametrize("consumer", ["one", "another"])
-async def test_death_between_commit_and_acknowledgement_loses_and_doubles_nothing(
-    house: House, consumer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """W6: rows in flight were never read again. Whoever starts next finishes them."""
-    monkeypatch.setattr(module, "STALE_MS", 1)
-    await house.tell([message(minute, 1, CLOSING) for minute in range(50)])
-    with pytest.raises(ExceptionGroup):
-        async with house.updating(closed=DyingStream(house.redis, "one"), batch=20) as task:
-            await task
-    assert len(await house.rows()) == 20
-    assert (await house.redis.xpending("closed_candles", "update"))["pending"] == 20
-    async with house.updating(closed=ClosedStream(house.redis, consumer), batch=20):
-        await house.drained()
-    assert await house.rows() == [("BTC", minute, 1, CLOSING) for minute in range(50)]
-
-
-async def test_being_stopped_at_any_moment_loses_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "GATHER_S", 0.001)
-    for turn in range(16):
-        await house.tell([message(turn * 20 + minute, 1, CLOSING) for minute in range(20)])
-        async with house.updating(batch=7):
-            await asyncio.sleep(turn / 200)
-    async with house.updating():
-        await house.drained()
-    assert await house.rows() == [("BTC", minute, 1, CLOSING) for minute in range(320)]
-
-
-async def test_while_the_database_is_away_nothing_is_lost(house: House, postgres_url: str) -> None:
-    """W6: a restart of PostgreSQL lost the batch, or ended the updater. It is told once."""
-    async with wire(postgres_url) as way:
-        with capture_logs() as logs:
-            async with house.updating(way.url):
-                await house.tell([message(0, 1, CLOSING)])
-                await house.drained()
-                await way.cut()
-                await house.tell([message(minute, 1, CLOSING) for minute in range(1, 30)])
-                await eventually(lambda: told(logs, "Away"))
-                await eventually(lambda: owes(house, 29))
-                await way.mend()
-                await house.drained()
-    assert await house.rows() == [("BTC", minute, 1, CLOSING) for minute in range(30)]
-    assert [one["event"] for one in logs if one.get("what") == "PostgreSQL"] == [
-        "Away; nothing is lost, it is tried again",
-        "Back",
-    ]
-
-
-async def owes(house: House, count: int) -> bool:
-    return bool((await house.redis.xpending("closed_candles", "update"))["pending"] == count)
-
-
-async def told(logs: list[Any], start: str) -> bool:
-    return any(one["event"].startswith(start) for one in logs)
-
-
-async def test_while_redis_is_away_the_updater_waits(house: House, redis_url: str) -> None:
-    async with wire(redis_url) as way, impatient_redis(way.url) as client:
-        with capture_logs() as logs:
-            async with house.updating(closed=ClosedStream(client, "one")) as task:
-                await house.tell([message(0, 1, CLOSING)])
-                await house.drained()
-                await way.cut()
-                await house.tell([message(1, 1, CLOSING)])
-                await eventually(lambda: told(logs, "Away"))
-                await way.mend()
-                await house.drained()
-                assert not task.done()
-    assert await house.rows() == [("BTC", 0, 1, CLOSING), ("BTC", 1, 1, CLOSING)]
-
-
-async def test_an_emptied_redis_does_not_end_the_updater(house: House) -> None:
-    await house.tell([message(0, 1, CLOSING)])
-    async with house.updating():
-        await house.drained()
-        await house.redis.flushdb()
-        await house.tell([message(1, 1, CLOSING)])
-        await eventually(lambda: stored(house, 2))
-    assert await house.rows() == [("BTC", 0, 1, CLOSING), ("BTC", 1, 1, CLOSING)]
-
-
-async def stored(house: House, count: int) -> bool:
-    return len(await house.rows()) == count
 
 
 async def test_a_poison_row_costs_no_other_row_and_is_recorded(house: House) -> None:

@@ -1,0 +1,52 @@
+"""What the live job announces as closed is what the exchange traded."""
+
+import pytest
+import redis.asyncio
+
+from common.clock import Clock
+from common.market import Instrument
+from common.ports import Exchange
+from common.span import MINUTE_MS, floor_minute
+from fetchers import registry
+from tests.fixtures.feed import live, now_ms, told
+from tests.fixtures.live import eventually, http_client
+from tests.fixtures.simulator import Simulator, running_simulator
+
+PAIRS = ("BTC/USDT", "ETH/USDT", "ETH/BTC")
+
+
+async def markets(simulator: Simulator, exchange: Exchange) -> list[Instrument]:
+    http = http_client(simulator.clock, simulator.rest_urls())
+    listed = exchange.parse_instruments(await http.get(exchange, exchange.instruments_request())).instruments
+    await http.close()
+    return [one for one in listed if one.is_trading and one.symbol in PAIRS]
+
+
+@pytest.mark.parametrize("name", registry.names())
+async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asyncio.Redis) -> None:
+    """W7: through a connection that is hung up on, each market's minutes are announced as closed once."""
+    exchange = registry.get(name)
+    with running_simulator(Clock(60, now_ms())) as simulator:
+        chosen = await markets(simulator, exchange)
+        async with live(exchange, chosen, simulator.ws_urls()[name], redis_client, simulator.clock):
+            started_ms = simulator.clock.now_ms()
+
+            async def minutes_later(count: int) -> bool:
+                return simulator.clock.now_ms() > started_ms + count * MINUTE_MS
+
+            await eventually(lambda: minutes_later(2))
+            simulator.fault(name, "disconnect")
+            await eventually(lambda: minutes_later(5))
+        messages = await told(redis_client, "closed_candles")
+        last: dict[tuple[str, int], list[float]] = {}
+        closings: dict[tuple[str, int], int] = {}
+        for one in messages:
+            last[one.key, one.time] = [one.time, one.open, one.high, one.low, one.close, one.volume]
+            closings[one.key, one.time] = closings.get((one.key, one.time), 0) + (not one.corrected)
+        assert set(closings.values()) == {1}
+        # The first minute was joined midway and the fourth one holds the interruption: REST tells those.
+        whole = floor_minute(started_ms) + MINUTE_MS
+        for market in chosen:
+            (truth,) = simulator.truth(name, market.base, market.quote, whole, whole + MINUTE_MS) or [None]
+            assert truth is None or last[market.key, whole] == truth
+        assert len({key for key, _ in last}) == len(chosen)
