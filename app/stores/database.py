@@ -3,6 +3,7 @@
 On every connection a timestamptz is an int of UTC milliseconds, in both directions, and the session's zone is UTC.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -44,7 +45,13 @@ class Database:
         """A bare asyncpg connection."""
         with self._translated():
             async with self.engine.connect() as connection:
-                yield (await connection.get_raw_connection()).driver_connection
+                try:
+                    yield (await connection.get_raw_connection()).driver_connection
+                except asyncio.CancelledError:
+                    # Stopped between BEGIN and its answer, it would go back to the pool inside a transaction, and
+                    # whatever is "committed" on it later would be rolled back with it.
+                    await connection.invalidate()
+                    raise
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Any]:

@@ -50,6 +50,30 @@ async def test_idle_connections_that_died_are_replaced(database: Database) -> No
         assert await SymbolStore(database).load() == {}
 
 
+async def test_who_is_stopped_in_a_transaction_takes_no_later_commit_with_it(postgres_url: str) -> None:
+    """Stopped at each step of BEGIN, INSERT and COMMIT in turn; what others commit afterwards is there to stay."""
+
+    async def write(row: int) -> None:
+        async with stopped.begin() as connection:
+            await connection.execute("INSERT INTO test (id, b, q) VALUES ($1, 'a', 'b')", row)
+
+    stopped = open_database(postgres_url, pool_size=1)
+    await write(-1)
+    for steps in range(60):
+        victim = asyncio.create_task(write(1000 + steps))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        victim.cancel()
+        await asyncio.wait([victim])
+        await write(steps)
+    await stopped.close()
+    other = open_database(postgres_url)
+    async with other.connection() as connection:
+        rows = await connection.fetch("SELECT id::int FROM test WHERE id BETWEEN 0 AND 999 ORDER BY id")
+    await other.close()
+    assert [row["id"] for row in rows] == list(range(60))
+
+
 async def test_symbols_are_found_by_common_names_and_by_the_exchanges_own(database: Database) -> None:
     store = SymbolStore(database)
     tether = Instrument("bitfinex", "BTC", "USDT", "tBTCUST", "BTC", "UST", tick_size=0.1)
