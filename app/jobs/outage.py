@@ -16,10 +16,13 @@ class Outage:
         self._what = what
         self._clock = clock
         self._failures = 0
+        #: How many have begun.
+        self.count = 0
 
     async def wait(self, error: CandlehouseError) -> None:
         """Longer after each failure, up to a quarter of a minute or so."""
         if not self._failures:
+            self.count += 1
             log.warning("Away; nothing is lost, it is tried again", what=self._what, reason=str(error))
         self._failures += 1
         await self._clock.sleep(min(15, back_off_s(self._failures - 2)))

@@ -92,10 +92,12 @@ class Update:
         """First what this consumer left undone, then what others left, then what comes."""
         redis = Outage("Redis", self._clock)
         await _until_done(redis, self._closed.ensure_group)
-        while entries := await _until_done(redis, lambda: self._closed.pending(self._batch)):
-            await self._finish(entries, redis)
-        loop, next_look_s = asyncio.get_running_loop(), 0.0
+        loop, next_look_s, outages = asyncio.get_running_loop(), 0.0, -1
         while True:
+            if redis.count != outages:  # at the start, and when entries may have been given to a dead connection
+                outages = redis.count
+                while entries := await _until_done(redis, lambda: self._closed.pending(self._batch)):
+                    await self._finish(entries, redis)
             if loop.time() >= next_look_s:
                 next_look_s = loop.time() + STALE_MS / 1000
                 while stale := await _until_done(redis, lambda: self._closed.claim_stale(STALE_MS, self._batch)):
