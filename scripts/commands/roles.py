@@ -6,6 +6,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
+import uvloop
+
 from app import log
 from app.settings import Settings
 
@@ -13,8 +15,8 @@ from app.settings import Settings
 def run_until_stopped(settings: Settings, job: Coroutine[Any, Any, None], log_filename: str | None) -> None:
     """SIGTERM and Ctrl-C cancel the job, which then has its last words; the log goes to a file or the terminal."""
     log.configure(settings.log_level, file=log_filename)
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_stoppable(job))
+    with suppress(asyncio.CancelledError), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_stoppable(job))
 
 
 async def _stoppable(job: Coroutine[Any, Any, None]) -> None:
