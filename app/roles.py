@@ -73,8 +73,16 @@ def _beat(settings: Settings, environment: Mapping[str, str], folder: Path) -> R
 
 def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
     address = ["--host", settings.bind_address, "--port", str(settings.web_port)]
-    ending = ["--timeout-graceful-shutdown", "3", "--log-config", str(LOG_CONFIG)]
-    command = [sys.executable, "-m", "uvicorn", "web.main:app", *address, *ending]
+    # Frames of 200 bytes are not worth compressing: it costs CPU, and memory for each client.
+    options = [
+        "--timeout-graceful-shutdown",
+        "3",
+        "--ws-per-message-deflate",
+        "false",
+        "--log-config",
+        str(LOG_CONFIG),
+    ]
+    command = [sys.executable, "-m", "uvicorn", "web.main:app", *address, *options]
     return Role("web", command, settings.log_dir / "web.log", environment)
 
 
