@@ -132,7 +132,11 @@ def test_a_small_folder_is_enough_and_trade_can_be_switched_off_in_it(tmp_path: 
         assert simulator.truth("bittrex", "ETH", "BTC", 0, 5 * MINUTE_MS) == [rows[0], flat, rows[2]]
 
 
-@pytest.mark.parametrize("body", [None, b"not packed", gzip.compress(b"[[1,2]]"), gzip.compress(b"[")])
+@pytest.mark.parametrize(
+    "body",
+    [None, b"not packed", gzip.compress(b"[[1,2]]"), gzip.compress(b"[")],
+    ids=["no file", "not packed", "short rows", "cut off"],
+)
 def test_a_folder_without_recordings_is_refused_in_one_sentence(tmp_path: Path, body: bytes | None) -> None:
     if body is not None:
         (tmp_path / "bittrex").mkdir()
