@@ -90,8 +90,8 @@ async def test_both_want_a_password_and_are_seen_by_this_machine_alone(folder: P
         }
         assert listening == {("postgres", "127.0.0.1"), ("redis", "127.0.0.1")}
         words = [one.server.password_file.read_text().strip() for one in (servers.postgres, servers.redis)]
-        others = [process.info for process in psutil.process_iter(["pid", "cmdline"]) if process.pid != os.getpid()]
-        told = [" ".join(one["cmdline"] or []) for one in others]
+        others = [one for one in psutil.process_iter(["cmdline"]) if one.pid != os.getpid()]
+        told = [" ".join(one.info["cmdline"] or []) for one in others]
         assert [line for line in told for word in words if word in line] == []
 
 
