@@ -15,8 +15,6 @@ class Buffer:
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], CandleMessage] = {}
         self._filled = asyncio.Event()
-        #: Running states that a newer one of the same minute replaced before they were taken.
-        self.replaced = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -25,7 +23,7 @@ class Buffer:
         """A closed candle is replaced by a correction of it, never by a running state."""
         place = (message.key, message.time)
         before = self._waiting.get(place)
-        self._waiting[place] = message if before is None else self._merged(before, message)
+        self._waiting[place] = message if before is None else _merged(before, message)
         self._filled.set()
 
     async def take(self, most: int) -> list[CandleMessage]:
@@ -47,10 +45,10 @@ class Buffer:
         if self._waiting:
             self._filled.set()
 
-    def _merged(self, before: CandleMessage, message: CandleMessage) -> CandleMessage:
-        self.replaced += 1
-        if before.closed and not message.closed:
-            return before
-        if before.closed and not before.corrected:  # nobody was told of what this corrects
-            return replace(message, corrected=False)
-        return message
+
+def _merged(before: CandleMessage, message: CandleMessage) -> CandleMessage:
+    if before.closed and not message.closed:
+        return before
+    if before.closed and not before.corrected:  # nobody was told of what this corrects
+        return replace(message, corrected=False)
+    return message

@@ -24,6 +24,6 @@ def must_be_free(variable: str, port: int, host: str = "127.0.0.1") -> int:
     return port
 
 
-def free_from(port: int, taken: frozenset[int] = frozenset()) -> int:
-    """The first free port from `port` on that is not promised to somebody else."""
-    return next(p for p in range(port, 65536) if p not in taken and is_free(p))
+def free_from(port: int) -> int:
+    """The first free port from `port` on."""
+    return next(p for p in range(port, 65536) if is_free(p))

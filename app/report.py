@@ -3,18 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from redis.asyncio import Redis
-
 from app import wiring
 from app.settings import Settings
+from app.stores import heartbeat
 from app.stores.plan import JobRow, Progress
-from app.stores.redis_errors import translated
 from app.stores.statements import sql
 from common.clock import Clock
 from common.errors import CandlehouseError
-
-#: A stream whose newest candle began longer ago than this is not live.
-FRESH_S = 180
 
 
 @dataclass(slots=True)
@@ -30,7 +25,7 @@ class Stream:
 
     @property
     def live(self) -> bool:
-        return self.state == "connected" and self.age_s is not None and self.age_s <= FRESH_S
+        return self.state == "connected" and self.age_s is not None and self.age_s * 1000 <= heartbeat.FRESH_MS
 
 
 @dataclass(slots=True)
@@ -41,6 +36,7 @@ class Report:
     candles: int = 0
     symbols: int = 0
     dirty: int = 0
+    failures: int = 0
     jobs: list[tuple[JobRow, Progress]] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
@@ -60,20 +56,10 @@ async def _streams(settings: Settings, report: Report) -> None:
     clock = wiring.clock(settings)
     async with wiring.open_redis(settings) as redis:
         for exchange in settings.streaming:
-            stream = parse(exchange, await _told(redis, exchange), clock)
+            stream = parse(exchange, await heartbeat.told(redis, exchange), clock)
             report.streams.append(stream)
             if not stream.live:
                 report.troubles.append(f"{exchange} is not live.")
-
-
-async def _told(redis: Redis, exchange: str) -> dict[str, str]:
-    with translated():
-        told = await redis.hgetall(f"candlehouse:stream:{exchange}")
-    return {_text(name): _text(value) for name, value in told.items()}
-
-
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else value.decode()
 
 
 def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:
@@ -89,5 +75,6 @@ async def _stored(settings: Settings, report: Report) -> None:
         async with stores.db.connection() as connection:
             report.candles, report.symbols = await connection.fetchrow(sql("status_counts"))
         report.dirty = await stores.rollups.dirty_count()
+        report.failures = await stores.errors.open_count()
         for job in await stores.plan.unfinished():
             report.jobs.append((job, await stores.plan.progress(job.id)))

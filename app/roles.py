@@ -13,21 +13,21 @@ LOG_CONFIG = Path(__file__).with_name("web_log.json")
 CELERY = [sys.executable, "-m", "celery", "-A", "celery_app.celery_main"]
 
 
-def all_roles(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Role]:
+def all_roles(settings: Settings, environment: Mapping[str, str]) -> list[Role]:
     """Everything but the servers and the simulator, in the order of starting."""
     return [
         _update(settings, environment),
         *(_worker(settings, environment, name) for name in settings.exchange_names),
         *(_stream(settings, environment, name) for name in settings.streaming),
-        _beat(settings, environment, folder),
+        _beat(settings, environment),
         _web(settings, environment),
         _flower(settings, environment),
     ]
 
 
-def demo_roles(settings: Settings, environment: Mapping[str, str], folder: Path) -> list[Role]:
+def demo_roles(settings: Settings, environment: Mapping[str, str]) -> list[Role]:
     """The same, and before them the exchanges, all on one port."""
-    return [_simulator(settings, environment), *all_roles(settings, environment, folder)]
+    return [_simulator(settings, environment), *all_roles(settings, environment)]
 
 
 def _simulator(settings: Settings, environment: Mapping[str, str]) -> Role:
@@ -58,16 +58,8 @@ def _worker(settings: Settings, environment: Mapping[str, str], exchange: str) -
     )
 
 
-def _beat(settings: Settings, environment: Mapping[str, str], folder: Path) -> Role:
-    options = [
-        "beat",
-        "--schedule",
-        str(folder / "celerybeat-schedule"),
-        "--pidfile",
-        "",
-        "-l",
-        settings.log_level,
-    ]
+def _beat(settings: Settings, environment: Mapping[str, str]) -> Role:
+    options = ["beat", "--pidfile", "", "-l", settings.log_level]
     return Role("beat", [*CELERY, *options], settings.log_dir / "celery/beat.log", environment)
 
 

@@ -26,7 +26,7 @@ STOP_ROLES_S, STOP_SERVERS_S = 5.5, 3.5
 #: One-time commands of ours, done once the servers answer.
 FIRST = (["db", "upgrade"],)
 
-MakeRoles = Callable[[Settings, Mapping[str, str], Path], list[Role]]
+MakeRoles = Callable[[Settings, Mapping[str, str]], list[Role]]
 Say = Callable[[str], None]
 Result = TypeVar("Result")
 
@@ -101,7 +101,7 @@ class _Start:
             environment = child_environment(settings)
             for command in self._first:
                 await _once(command, environment)
-            for role in self._make_roles(settings, environment, self._folder):
+            for role in self._make_roles(settings, environment):
                 self._supervisor.start(role)
             await self._announce()
             await asyncio.Event().wait()

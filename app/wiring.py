@@ -33,6 +33,11 @@ class Stores:
     errors: ErrorStore
 
 
+def known_exchanges() -> tuple[str, ...]:
+    """Every exchange that has an adapter, configured or not."""
+    return registry.names()
+
+
 def clock(settings: Settings) -> Clock:
     """The one clock of this instance."""
     return Clock(settings.clock_rate, settings.clock_anchor_ms)

@@ -3,7 +3,8 @@
 import structlog
 
 from app.jobs import backfill, first_fill, instruments
-from app.jobs.reconcile import Reconcile, rung
+from app.jobs.reconcile import Reconcile
+from app.stores.heartbeat import rung
 from celery_app import chain
 from celery_app.orders import order_work
 from celery_app.worker_loop import Resources

@@ -4,19 +4,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app import wiring
-from app.settings import known_variables, load_settings
-from app.stores import analytics
+from app.settings import load_settings
+from app.stores import analytics, heartbeat
 from app.stores.database import Database
 from app.stores.live_feed import LiveFeed
 from app.stores.plan import PlanStore
+from app.stores.redis_errors import translated
 from common.clock import Clock
-from common.errors import Retryable
 from web.deps import Deps, FetchProgress, Rows
 from web.remembered import RememberedSymbols
 
@@ -65,7 +65,7 @@ async def open_wired() -> AsyncIterator[Deps]:
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE))
         redis = await stack.enter_async_context(wiring.open_redis(settings))
-        yield deps_of(stores, redis, wiring.clock(settings), _exchanges(), settings.streaming)
+        yield deps_of(stores, redis, wiring.clock(settings), wiring.known_exchanges(), settings.streaming)
 
 
 def deps_of(
@@ -80,28 +80,11 @@ def deps_of(
         candles=stores.candles,
         analytics=AnalyticsViews(stores.db),
         feed=LiveFeed(redis),
-        heartbeat=_heartbeat(redis),
+        heartbeat=partial(heartbeat.told, redis),
         jobs=_jobs(stores.plan),
         database_answers=_database_answers(stores.db),
         redis_answers=_redis_answers(redis),
     )
-
-
-def _exchanges() -> tuple[str, ...]:
-    """Every exchange that has settings of its own is one that the program knows."""
-    suffix = "_REST_URL"
-    return tuple(name.removesuffix(suffix).lower() for name in known_variables() if name.endswith(suffix))
-
-
-def _heartbeat(redis: Redis) -> Callable[[str], Awaitable[Mapping[str, str]]]:
-    async def read(exchange: str) -> Mapping[str, str]:
-        try:
-            told: Any = await redis.hgetall(f"candlehouse:stream:{exchange}")
-        except (RedisError, OSError) as error:
-            raise Retryable(f"Redis cannot be reached: {error}") from error
-        return {name.decode(): value.decode() for name, value in told.items()}
-
-    return read
 
 
 def _jobs(plan: PlanStore) -> Callable[[], Awaitable[list[FetchProgress]]]:
@@ -126,9 +109,7 @@ def _database_answers(db: Database) -> Callable[[], Awaitable[None]]:
 
 def _redis_answers(redis: Redis) -> Callable[[], Awaitable[None]]:
     async def ask() -> None:
-        try:
+        with translated():
             await redis.ping()
-        except (RedisError, OSError) as error:
-            raise Retryable(f"Redis cannot be reached: {error}") from error
 
     return ask

@@ -11,13 +11,12 @@ from redis.asyncio import Redis
 from app.buffer import Buffer
 from app.jobs.closing import Closing
 from app.jobs.outage import Outage
-from app.stores.heartbeat import Heartbeat
+from app.stores import heartbeat
 from app.stores.latest import LiveSink
 from common.clock import Clock
 from common.errors import Malformed, Retryable
 from common.market import Candle, Instrument
 from common.ports import Exchange
-from common.span import Span
 from fetchers.http import HttpClient
 from fetchers.stream import Complaints, Lost, Pace, shards, stream
 
@@ -27,8 +26,6 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 #: Real seconds between two heartbeats, and for the last write of a job that is stopped.
 BEAT_S, LAST_WRITE_S = 5.0, 2.0
-#: A feed without any candle for this long is called silent, in the Clock's time.
-SILENT_MS = 180_000
 
 
 async def run_live(
@@ -68,13 +65,13 @@ class Live:
         self._closing = Closing(serves_quiet_minutes=exchange.serves_quiet_minutes)
         self._buffer = Buffer()
         self._sink = LiveSink(redis, clock, instruments)
-        self._heartbeat = Heartbeat(redis, exchange.name)
+        self._redis = redis
         self._outage = Outage("Redis", clock)
         self._symbols = len(instruments)
         self._state = "connecting"
         self._up: set[int] = set()
-        self._lost_ms: dict[int, int] = {}
-        self._holes: list[Span] = []
+        self._broken: set[int] = set()
+        self._missed = False
         self._last_candle_ms = self._heard_ms = 0
         self._last_error = ""
         self._changed = asyncio.Event()
@@ -127,11 +124,12 @@ class Live:
         """Say every few seconds, and at once when something changed, how it goes."""
         while True:
             self._changed.clear()
-            holes = self._holes[:]
             # Away, Redis needs no second complaint: the writer has told it.
             with suppress(Retryable):
-                await self._heartbeat.tell(self._fields(), holes)
-                del self._holes[: len(holes)]
+                await heartbeat.tell(self._redis, self._exchange.name, self._fields())
+                if self._missed:
+                    await heartbeat.ring(self._redis, self._exchange.name)
+                    self._missed = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
                     await self._changed.wait()
@@ -154,21 +152,22 @@ class Live:
         self._up.discard(number)
         self._last_error = lost.reason
         if lost.since_ms is not None:
-            self._lost_ms.setdefault(number, lost.since_ms)
+            self._broken.add(number)
         self._changed.set()
 
     def _regain(self, number: int, symbols: int) -> None:
         log.info("Connected", exchange=self._exchange.name, shard=number, symbols=symbols)
         self._up.add(number)
         self._last_error = ""
-        if (since_ms := self._lost_ms.pop(number, None)) is not None:
-            self._holes.append(Span(since_ms, self._clock.now_ms()))
+        if number in self._broken:
+            self._broken.remove(number)
+            self._missed = True
         self._changed.set()
 
     def _fields(self) -> dict[str, str | int]:
         now_ms = self._clock.now_ms()
         if self._state != "closed":
-            quiet = self._heard_ms and now_ms - self._heard_ms > SILENT_MS
+            quiet = self._heard_ms and now_ms - self._heard_ms > heartbeat.FRESH_MS
             self._state = "connecting" if not self._up else "silent" if quiet else "connected"
         return {
             "state": self._state,

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import structlog
-from redis.asyncio import Redis
 
 from app.jobs.corrections import announce
 from app.stores import streamed
 from app.stores.candles import StoredCandle
 from app.stores.errors import FetchError
 from app.stores.latest import LiveSink
-from app.stores.redis_errors import translated
 from common.clock import Clock
 from common.errors import Malformed, Rejected
 from common.market import Instrument
@@ -65,7 +63,7 @@ class Reconcile:
         return queue
 
     async def _queue(self, left: set[int], needs: Mapping[int, list[Span]], now_ms: int) -> list[int]:
-        value = await streamed.traded(self.stores.db, self.markets, now_ms)
+        value = await streamed.traded(self.stores.db, list(self.markets), now_ms)
         chosen = [one for one in self.markets if one in left or needs[one]]
         return sorted(chosen, key=lambda one: (not needs[one], -value.get(one, 0)))
 
@@ -133,22 +131,3 @@ class Reconcile:
 def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
     """The time that both lists have."""
     return union(mine.clip(theirs) for mine in one for theirs in other)
-
-
-async def ring(redis: Redis, exchange: str) -> None:
-    """A feed begins: what was missed while nobody listened is to be healed soon."""
-    with translated():
-        await cast(Any, redis).rpush(_bell(exchange), b"{}")
-
-
-async def rung(redis: Redis, exchange: str) -> bool:
-    """Whether a feed reconnected since the last look. The coverage knows what it missed; this is a bell."""
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.llen(_bell(exchange))
-        pipe.delete(_bell(exchange))
-        waiting, _ = await pipe.execute()
-    return bool(waiting)
-
-
-def _bell(exchange: str) -> str:
-    return f"candlehouse:heals:{exchange}"

@@ -38,16 +38,6 @@ async def top20qvlm(db: Database) -> Sequence[Row]:
     return await _read(db, select(view).order_by(view.c.total_volume.desc(), view.c.bqgrp))
 
 
-async def top_by_quote(db: Database) -> Sequence[Row]:
-    view = tables.top_quoted_vol_by_quote
-    return await _read(db, select(view).order_by(view.c.quote_id, view.c.total_volume.desc(), view.c.bqgrp))
-
-
-async def common_pairs(db: Database) -> Sequence[Row]:
-    view = tables.common_basequote_30
-    return await _read(db, select(view).order_by(view.c.base_id, view.c.quote_id))
-
-
 async def test_row(db: Database) -> Row | None:
     """The row of table `test` with the lowest id."""
     rows = await _read(db, select(tables.test).order_by(tables.test.c.id).limit(1))

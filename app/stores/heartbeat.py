@@ -1,35 +1,51 @@
-"""What a live job says about itself, and the bell it rings for minutes that it may have missed."""
+"""What a live job says about itself, and the bell it rings when its feed may have missed something."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from redis.asyncio import Redis
 
 from app.stores.redis_errors import translated
-from common.span import Span
 
 #: Real seconds until a job that says nothing any more is forgotten.
 TTL_S = 120
-#: Holes that nobody has looked at yet; more would tell reconciling nothing new.
-MOST_HEALS = 1000
+#: An exchange whose newest candle began longer ago than this, in the Clock's time, is not live.
+FRESH_MS = 180_000
 
 
-class Heartbeat:
-    """The hash `candlehouse:stream:{exchange}` and the list `candlehouse:heals:{exchange}`."""
+async def tell(redis: Redis, exchange: str, fields: Mapping[str, str | int]) -> None:
+    """How the exchange's stream is, as the hash `candlehouse:stream:{exchange}`."""
+    client: Any = redis
+    with translated():
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.hset(_stream(exchange), mapping=dict(fields))
+            pipe.expire(_stream(exchange), TTL_S)
+            await pipe.execute()
 
-    def __init__(self, redis: Redis, exchange: str) -> None:
-        self._redis: Any = redis
-        self._exchange = exchange
 
-    async def tell(self, fields: Mapping[str, str | int], holes: Sequence[Span] = ()) -> None:
-        """Both or neither."""
-        key, heals = f"candlehouse:stream:{self._exchange}", f"candlehouse:heals:{self._exchange}"
-        with translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(key, mapping=dict(fields))
-                pipe.expire(key, TTL_S)
-                for hole in holes:
-                    pipe.rpush(heals, msgspec.json.encode({"exchange": self._exchange, **hole._asdict()}))
-                pipe.ltrim(heals, -MOST_HEALS, -1)
-                await pipe.execute()
+async def told(redis: Redis, exchange: str) -> dict[str, str]:
+    """What `tell` was last given; empty when that is too long ago."""
+    client: Any = redis
+    with translated():
+        found = await client.hgetall(_stream(exchange))
+    return {name.decode(): value.decode() for name, value in found.items()}
+
+
+async def ring(redis: Redis, exchange: str) -> None:
+    """A feed begins anew: reconciling is to look soon at what it missed, which the coverage knows."""
+    with translated():
+        await redis.set(_bell(exchange), 1)
+
+
+async def rung(redis: Redis, exchange: str) -> bool:
+    """Whether the bell rang since the last look."""
+    with translated():
+        return bool(await redis.getdel(_bell(exchange)))
+
+
+def _stream(exchange: str) -> str:
+    return f"candlehouse:stream:{exchange}"
+
+
+def _bell(exchange: str) -> str:
+    return f"candlehouse:heal:{exchange}"

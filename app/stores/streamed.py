@@ -1,15 +1,11 @@
 """What reconciling asks about the markets of a feed: what only the feed has told, and which are traded most."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from app.stores.database import Database
 from app.stores.statements import sql
-from common.market import Instrument
 from common.span import DAY_MS, MINUTE_MS, Span, union
-
-#: Quote currencies that are worth about one another.
-DOLLARS = ("USD", "USDT", "USDC", "FDUSD", "TUSD")
 
 
 async def unconfirmed(db: Database, symbol_ids: Sequence[int], within: Span) -> dict[int, list[Span]]:
@@ -22,10 +18,8 @@ async def unconfirmed(db: Database, symbol_ids: Sequence[int], within: Span) -> 
     return {symbol_id: union(each) for symbol_id, each in spans.items()}
 
 
-async def traded(db: Database, markets: Mapping[int, Instrument], now_ms: int) -> dict[int, float]:
-    """The last day's trade in dollars, 0 where the quote currency's price is not known."""
+async def traded(db: Database, symbol_ids: Sequence[int], now_ms: int) -> dict[int, float]:
+    """What the last day's trade of each symbol was worth in dollars; symbols without any are left out."""
     async with db.connection() as connection:
-        rows = await connection.fetch(sql("streamed_traded"), list(markets), now_ms - DAY_MS, now_ms)
-    prices = {markets[one].base: price for one, _, price in rows if markets[one].quote in DOLLARS}
-    prices |= dict.fromkeys(DOLLARS, 1.0)
-    return {one: value * prices.get(markets[one].quote, 0) for one, value, _ in rows}
+        rows = await connection.fetch(sql("streamed_traded"), list(symbol_ids), now_ms - DAY_MS, now_ms)
+    return dict(map(tuple, rows))

@@ -5,8 +5,8 @@ import asyncio
 import typer
 
 from app import migrate, wiring
+from app.jobs.refresh import refresh as refresh_all
 from app.settings import load_settings
-from app.stores import analytics
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -34,6 +34,4 @@ def refresh() -> None:
 async def _refresh() -> int:
     settings = load_settings()
     async with wiring.open_stores(settings) as stores:
-        spans = await stores.rollups.refresh()
-        await analytics.refresh(stores.db, wiring.clock(settings).now_ms())
-    return spans
+        return await refresh_all(stores.db, wiring.clock(settings))

@@ -37,6 +37,8 @@ def _lines(found: Report) -> Iterator[str]:
     for stream in found.streams:
         yield _stream(stream)
     yield f"About {found.candles:,} candles of {found.symbols:,} symbols; {found.dirty:,} spans to roll up."
+    if found.failures:
+        yield f"{found.failures:,} failed fetches are not repaired; ohlcvs_errors says which and why."
     for job, progress in found.jobs:
         yield _job(job, progress)
     for trouble in found.troubles:

@@ -9,8 +9,8 @@ import typer
 from app import wiring
 from app.jobs import instruments
 from app.jobs.live import run_live
-from app.jobs.reconcile import ring
 from app.settings import Settings, load_settings
+from app.stores.heartbeat import ring
 from common.clock import Clock
 from common.errors import BadInput, Retryable
 from common.market import Instrument

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile, ring, rung
+from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile
 from app.messages import CandleMessage, decode
+from app.stores.heartbeat import ring, rung
 from app.stores.symbols import StoredSymbol
 from common.market import Source
 from common.span import MINUTE_MS, Span
@@ -130,6 +131,6 @@ async def test_what_cannot_be_asked_is_told_does_not_stop_the_others_and_is_aske
 
 async def test_a_reconnect_rings_once(instance: Instance) -> None:
     redis = instance.resources.redis
-    await redis.rpush("candlehouse:heals:binance", b"{}")
+    await ring(redis, "binance")
     await ring(redis, "binance")
     assert [await rung(redis, "binance"), await rung(redis, "binance")] == [True, False]

@@ -13,6 +13,7 @@ from app.report import Stream
 from app.settings import Settings, load_settings
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.database import Database
+from app.stores.errors import ErrorStore, FetchError
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
 from common.market import Instrument
@@ -66,7 +67,20 @@ async def test_what_is_stored_is_counted(settings: Settings, database: Database)
     async with database.connection() as connection:
         await connection.execute("ANALYZE candles")
     found = await report.make(settings)
-    assert (found.candles, found.symbols, found.dirty > 0) == (120, 1, True)
+    assert (found.candles, found.symbols, found.dirty, found.failures) == (120, 1, 1, 0)
+
+
+async def test_a_failed_fetch_is_counted_until_it_is_repaired(settings: Settings, database: Database) -> None:
+    span = Span(NOW_MS // MINUTE_MS * MINUTE_MS, NOW_MS // MINUTE_MS * MINUTE_MS + MINUTE_MS)
+    market = Instrument("binance", "BTC", "USDT", "BTCUSDT")
+    await SymbolStore(database).upsert("binance", [market], NOW_MS)
+    symbol_id = (await SymbolStore(database).load())[market.key].id
+    failure = FetchError("binance", "BTCUSDT", span, "Rejected", "no", 400, symbol_id=symbol_id)
+    await ErrorStore(database).record(failure, NOW_MS)
+    assert (await report.make(settings)).failures == 1
+    await CandleStore(database).write([], cover=[(symbol_id, span)])
+    await ErrorStore(database).mark_repaired(symbol_id, NOW_MS)
+    assert (await report.make(settings)).failures == 0
 
 
 async def test_a_server_that_is_away_is_a_sentence_and_the_other_is_still_asked(

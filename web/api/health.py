@@ -6,12 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.stores.heartbeat import FRESH_MS
 from common.errors import CandlehouseError
 from web.deps import Deps
 from web.errors import json_response
-
-#: An exchange whose newest candle began longer ago than this is not live.
-FRESH_MS = 180_000
 
 router = APIRouter()
 
