@@ -15,7 +15,13 @@ from tests.fixtures.redis import running_redis
 
 TEMPLATE = "candlehouse_template"
 #: What CANDLEHOUSE_REQUIRE may name, and the word in a skip's reason that tells it is absent.
-ABSENT = {"shared": "recording", "browser": "chromium", "postgres": "PostgreSQL", "redis": "Redis"}
+ABSENT = {
+    "shared": "recording",
+    "browser": "chromium",
+    "libraries": "node_modules",
+    "postgres": "PostgreSQL",
+    "redis": "Redis",
+}
 _numbers = itertools.count()
 
 

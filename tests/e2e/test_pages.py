@@ -17,7 +17,7 @@ from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar, Candle, Instrument, Source
 from common.span import MINUTE_MS, floor_minute
-from tests.fixtures.browser import DESKTOP, PHONE, Watched, browser_page, chromium
+from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, Watched, browser_page, chromium
 from tests.fixtures.postgres import Server
 from tests.fixtures.web import (
     BTC,
@@ -61,8 +61,8 @@ def filled_url(postgres_server: Server) -> Iterator[str]:
 @pytest.fixture
 async def deps(filled_url: str, redis_client: Redis) -> AsyncIterator[Deps]:
     database = open_database(filled_url)
-    now = {"state": "connected", "last_candle_ms": NOW_MS}
-    await redis_client.hset("candlehouse:stream:binance", mapping=now)  # type: ignore[misc, arg-type]
+    now: dict[Any, Any] = {"state": "connected", "last_candle_ms": NOW_MS}
+    await redis_client.hset("candlehouse:stream:binance", mapping=now)
     yield web_deps(database, redis_client, SetClock())
     await database.close()
 
@@ -232,8 +232,9 @@ async def test_the_analytics_page_draws_two_tables_a_pie_and_two_histograms(addr
 
 @pytest.mark.parametrize("path", ["/view/wschart", "/view/analytics/general"])
 async def test_a_page_fits_a_phone_and_a_desktop_in_both_themes(address: str, path: str, tmp_path: Any) -> None:
-    for name, size, theme in (("phone", PHONE, "light"), ("desktop", DESKTOP, "dark")):
-        async with browser_page(size, theme) as seen:
+    looks: dict[str, tuple[Size, Theme]] = {"phone": (PHONE, "light"), "desktop": (DESKTOP, "dark")}
+    for name, look in looks.items():
+        async with browser_page(*look) as seen:
             await seen.page.goto(f"http://{address}{path}")
             await seen.until("document.querySelectorAll('.figure canvas').length === 3")
             assert not await seen.is_wider_than_its_window()

@@ -77,7 +77,7 @@ def moment(text: str) -> int:
 def recorded(exchange: str, name: str) -> list[list[float]]:
     """Each minute of a file once, ascending; where a recorder wrote it again, the later row is the newer one."""
     path = RECORDINGS / exchange / name
-    if not path.exists():
+    if not path.exists():  # by name; a failure where CANDLEHOUSE_REQUIRE names "shared"
         pytest.skip(f"the recording {exchange}/{name} is not here ({path})")
     return sorted({row[0]: row for row in rows_of(path)}.values())
 

@@ -311,7 +311,7 @@ def live_boards() -> list[asyncio.Task[Any]]:
 
 async def settled(condition: Any) -> None:
     async with asyncio.timeout(LIMIT_S):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110 - what ended tells nobody
             await asyncio.sleep(0.01)
 
 

@@ -1,5 +1,7 @@
 """A minute is announced as closed once, whatever arrives when; afterwards only what the store would keep."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,8 +30,8 @@ class Run:
     def __init__(self, *, serves_quiet_minutes: bool = True) -> None:
         self.closing = Closing(serves_quiet_minutes=serves_quiet_minutes)
 
-    def feed(self, at: int, *args: float, **kwargs: object) -> tuple[int, float, int, bool] | None:
-        return facts(self.closing.feed(candle(*args, **kwargs), T0 + at))  # type: ignore[arg-type]
+    def feed(self, at: int, *args: Any, **kwargs: Any) -> tuple[int, float, int, bool] | None:
+        return facts(self.closing.feed(candle(*args, **kwargs), T0 + at))
 
     def tick(self, at: int) -> list[tuple[int, float, int, bool] | None]:
         return [facts(message) for message in self.closing.tick(T0 + at)]

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click import Context
 from fastapi.routing import APIRoute, APIWebSocketRoute
+from typer import Context
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from app.settings import known_variables
@@ -51,9 +52,10 @@ def test_every_route_is_described_and_nothing_else() -> None:
 
 def commands() -> Iterator[str]:
     group = get_command(cli)
+    assert isinstance(group, TyperGroup)
     context = Context(group)
-    for name in group.list_commands(context):  # type: ignore[attr-defined]
-        command = group.get_command(context, name)  # type: ignore[attr-defined]
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         inner = getattr(command, "commands", {})
         yield from (f"candlehouse {name} {sub}" for sub in inner) if inner else (f"candlehouse {name}",)
 

@@ -30,7 +30,7 @@ Row = tuple[int, float, float, float, float, float]
 
 def recording(name: str) -> bytes:
     path = SHARED / "exchanges/recordings" / name
-    if not path.exists():
+    if not path.exists():  # by name; a failure where CANDLEHOUSE_REQUIRE names "shared"
         pytest.skip(f"the recording {name} is not here ({path})")
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 

@@ -20,13 +20,14 @@ BTC = {
 class StoppedClock(Clock):
     """A clock that shows what it is told."""
 
+    shown_ms: list[int]
+
     def __init__(self, *shown_ms: int) -> None:
         super().__init__()
         object.__setattr__(self, "shown_ms", list(shown_ms))
 
     def now_ms(self) -> int:
-        shown: list[int] = self.shown_ms  # type: ignore[attr-defined]
-        return shown.pop(0) if len(shown) > 1 else shown[0]
+        return self.shown_ms.pop(0) if len(self.shown_ms) > 1 else self.shown_ms[0]
 
 
 def bitfinex_row(ms: int) -> list[float]:
