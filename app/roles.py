@@ -64,7 +64,7 @@ def _beat(settings: Settings, environment: Mapping[str, str]) -> Role:
 
 
 def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
-    address = ["--host", settings.bind_address, "--port", str(settings.web_port)]
+    address = ["--host", settings.listen, "--port", str(settings.web_port)]
     # Frames of 200 bytes are not worth compressing: it costs CPU, and memory for each client.
     options = [
         "--timeout-graceful-shutdown",
@@ -79,5 +79,5 @@ def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
 
 
 def _flower(settings: Settings, environment: Mapping[str, str]) -> Role:
-    address = [f"--address={settings.bind_address}", f"--port={settings.celery_port}"]
+    address = [f"--address={settings.listen}", f"--port={settings.celery_port}"]
     return Role("flower", [*CELERY, "flower", *address], settings.log_dir / "celery/flower.log", environment)

@@ -34,7 +34,8 @@ class Running:
     """One supervisor: who it is, where it serves, and what its other processes share.
 
     `environment` holds the variables (never a secret) that a second terminal must share, such as the simulator's
-    addresses; `children` are told by name so that a later start can stop what a killed supervisor left behind.
+    addresses, `connections` the servers that it was told to use; `children` are told by name so that a later start
+    can stop what a killed supervisor left behind.
     """
 
     supervisor: Process
@@ -42,6 +43,7 @@ class Running:
     web_url: str
     data_dir: Path
     environment: dict[str, str] = field(default_factory=dict)
+    connections: dict[str, str] = field(default_factory=dict)
     postgres: Server | None = None
     redis: Server | None = None
     children: dict[str, Process] = field(default_factory=dict)
@@ -101,6 +103,7 @@ def _parse(facts: dict[str, Any]) -> Running:
         web_url=facts["web_url"],
         data_dir=Path(facts["data_dir"]),
         environment=facts["environment"],
+        connections=facts.get("connections", {}),
         postgres=_server(facts["postgres"]),
         redis=_server(facts["redis"]),
         children={name: Process(**child) for name, child in facts["children"].items()},

@@ -7,24 +7,28 @@ A value is looked for in this order, and the first place that has it wins:
 3. the file `.env`,
 4. the default below.
 
+A secret may also stand in a file that the variable NAME_FILE names.
+
 A connection is looked for in this order: DATABASE_URL / REDIS_URL, then POSTGRES_* / REDIS_*, then COMMON_HOST,
-then the embedded servers of the running instance. An environment that names a connection is on its own:
-then nothing is taken from a running demo, so simulated candles never reach a real database.
+then the embedded servers of the running instance. An environment that names other servers than the instance's
+is on its own: then nothing is taken from a running demo, so simulated candles never reach a real database.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasGenerator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app import running
-from app.settings_checks import check, refuse_unknown, sentence_of
-from app.settings_demo import simulated
+from app.settings_checks import check, is_loopback, refuse_unknown, sentence_of
+from app.settings_secrets import FILES, login, with_files, with_password
+from app.settings_shared import is_elsewhere, shared_environment
+from app.settings_simulated import simulated
 from common.errors import BadInput
 from fetchers import registry
 
@@ -34,6 +38,7 @@ EXCHANGE_SUFFIXES = ("_REST_URL", "_WS_URL", "_WEIGHT_PER_MINUTE")
 Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535")]
 Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
 Url = Annotated[SecretStr | None, Field(description="an address such as scheme://user:password@host:port/name")]
+Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="DEBUG, INFO, WARNING or ERROR")]
 #: Liquid pairs; Bitfinex trades most against USD.
 MAJORS = "*:BTC:USDT,*:BTC:USD,*:ETH:USDT,*:ETH:USD,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ETH:BTC"
 
@@ -64,13 +69,15 @@ class Settings(BaseSettings):
     web_port: Port = 8000
     celery_port: Port = 5566
     simulator_port: Port = 9900
+    simulator_host: str = "127.0.0.1"
     bind_address: str = "127.0.0.1"
+    listen_address: str = ""
+    web_token: SecretStr | None = None
     data_dir: Path = Path("local_data")
     log_dir: Path = Path("logs")
-    log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="DEBUG, INFO, WARNING or ERROR")
-    ] = "INFO"
+    log_level: Level = "INFO"
 
+    market: Annotated[Literal["real", "simulated"], Field(description="real or simulated")] = "real"
     exchanges: str = "binance,bitfinex"
     symbols: str = MAJORS
     clock_rate: Annotated[float, Field(gt=0, le=10_000, description="a number above 0 and up to 10000")] = 1
@@ -83,9 +90,8 @@ class Settings(BaseSettings):
     fetch_concurrency: Positive = 4
     update_batch: Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100000")] = 5000
 
-    #: {EXCHANGE}_REST_URL and so on, as found. Not a variable itself.
+    #: Not variables themselves: {EXCHANGE}_REST_URL and so on, as found, and what runs under `data_dir`, if any.
     exchange_variables: dict[str, str] = Field(default_factory=dict, repr=False)
-    #: The instance that runs under `data_dir`, if any. Not a variable itself.
     instance: running.Running | None = Field(None, repr=False)
 
     @classmethod
@@ -109,6 +115,16 @@ class Settings(BaseSettings):
         """Those of `exchange_names` that can be live: a closed one only at another address, a simulator's."""
         adapters = [registry.get(name) for name in self.exchange_names]
         return tuple(one.name for one in adapters if not one.closed or self.ws_url(one.name) != one.ws_url)
+
+    @property
+    def public(self) -> bool:
+        """Whether others than this machine are let in; a peer's address cannot tell, for a bridge hides it."""
+        return not is_loopback(self.bind_address)
+
+    @property
+    def listen(self) -> str:
+        """The address that the page and Flower listen on; inside a container another than the published one."""
+        return self.listen_address or self.bind_address
 
     def rest_url(self, exchange: str) -> str:
         return self._of_exchange(exchange, "_REST_URL") or registry.get(exchange).rest_url
@@ -136,10 +152,10 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """`postgresql://…`, password included."""
         if self.connection_url:
-            return "postgresql://" + self.connection_url.get_secret_value().split("://", 1)[1]
+            return with_password(self.connection_url, self.postgres_password)
         if host := self.postgres_host or self.common_host:
             name = f"{host}:{self.postgres_port or 5432}/{self.postgres_db}"
-            return f"postgresql://{_login('POSTGRES', self.postgres_user, self.postgres_password)}@{name}"
+            return f"postgresql://{login('POSTGRES', self.postgres_user, self.postgres_password)}@{name}"
         if self.instance and self.instance.postgres:
             return self.instance.postgres.url("postgresql")
         raise BadInput("DATABASE_URL", self._nothing_runs("DATABASE_URL"))
@@ -158,8 +174,8 @@ class Settings(BaseSettings):
         if self.cache_url:
             return urlsplit(self.cache_url.get_secret_value())._replace(path=f"/{database}").geturl()
         if host := self.redis_host or self.common_host:
-            login = _login("REDIS", self.redis_user, self.redis_password)
-            return f"redis://{login}@{host}:{self.redis_port or 6379}/{database}"
+            name = login("REDIS", self.redis_user, self.redis_password)
+            return f"redis://{name}@{host}:{self.redis_port or 6379}/{database}"
         if self.instance and self.instance.redis:
             return urlsplit(self.instance.redis.url("redis"))._replace(path=f"/{database}").geturl()
         raise BadInput("REDIS_URL", self._nothing_runs("REDIS_URL"))
@@ -171,26 +187,33 @@ class Settings(BaseSettings):
 
 
 def load_settings(
-    environ: Mapping[str, str] | None = None, dotenv: str | Path = ".env", *, demo: bool = False
+    environ: Mapping[str, str] | None = None,
+    dotenv: str | Path = ".env",
+    *,
+    demo: bool = False,
+    simulator: bool = False,
 ) -> Settings:
     """Raise BadInput, naming the variable and what is allowed, when a value cannot be.
 
-    `demo` is for starting one: every exchange at the simulator's address, on servers of its own.
+    `simulator`: start with every exchange at the simulator's address; `demo`: so, and on servers of its own.
     """
-    given = {name: value for name, value in (os.environ if environ is None else environ).items() if value}
-    written = {name: value for name, value in dotenv_values(dotenv).items() if value}
-    refuse_unknown(written, known_variables(), dotenv)
+    given = with_files(
+        {name: value for name, value in (os.environ if environ is None else environ).items() if value}
+    )
+    written = with_files({name: value for name, value in dotenv_values(dotenv).items() if value})
+    refuse_unknown(written, [*known_variables(), *FILES], dotenv)
     data_dir = Path(given.get("DATA_DIR") or written.get("DATA_DIR") or "local_data").absolute()
     instance = running.alive(data_dir)
-    on_its_own = demo or any(name in given for name in CONNECTIONS)
+    on_its_own = demo or any(is_elsewhere(given, name, instance) for name in CONNECTIONS)
     if instance and instance.demo and on_its_own:
         instance = None
     merged = {**written, **(instance.environment if instance and not on_its_own else {}), **given}
     if demo or (instance and instance.demo):
         merged = {name: value for name, value in merged.items() if name not in CONNECTIONS}
-    if demo:
-        port = _validated({**merged, "CLOCK_RATE": "1"}, None, data_dir).simulator_port
-        merged = {"EXCHANGES": ",".join(registry.names())} | merged | simulated(port)
+    if demo or simulator:
+        found = _validated({**merged, "CLOCK_RATE": "1"}, None, data_dir)
+        merged = {"EXCHANGES": ",".join(registry.names())} | merged
+        merged |= simulated(found.simulator_host, found.simulator_port)
     return _validated(merged, instance, data_dir)
 
 
@@ -204,12 +227,6 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     return {**os.environ, **shared_environment(settings), **found}
-
-
-def shared_environment(settings: Settings) -> dict[str, str]:
-    """What every process of one instance must agree on; nothing secret."""
-    names = ("exchanges", "symbols", "clock_rate", "clock_anchor_ms", "web_port", "celery_port", "simulator_port")
-    return {name.upper(): str(getattr(settings, name)) for name in names} | settings.exchange_variables
 
 
 def known_variables() -> list[str]:
@@ -231,12 +248,3 @@ def _validated(merged: dict[str, str], instance: running.Running | None, data_di
         raise sentence_of(error, Settings, values) from None
     check(settings)
     return settings
-
-
-def _login(kind: str, user: str, password: SecretStr | None) -> str:
-    if password is None:
-        sentence = (
-            f"{kind}_HOST or COMMON_HOST is set but {kind}_PASSWORD is not: set it, or the whole address in a URL."
-        )
-        raise BadInput(f"{kind}_PASSWORD", sentence, "a password")
-    return f"{quote(user, safe='')}:{quote(password.get_secret_value(), safe='')}"

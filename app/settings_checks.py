@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Passwords that stood in somebody's example; a start with one of them is refused.
 EXAMPLE_PASSWORDS = frozenset({"icecreamyummy", "password", "postgres", "changeme", "secret"})
 
+SHORTEST_TOKEN = 16
+
 _SCHEMES = {"DATABASE_URL": ("postgresql", "postgres"), "REDIS_URL": ("redis", "rediss")}
 
 
@@ -30,9 +32,13 @@ def check(settings: "Settings") -> None:
     _check_address("REDIS_URL", settings.cache_url)
     _check_password("POSTGRES_PASSWORD", settings.postgres_password)
     _check_password("REDIS_PASSWORD", settings.redis_password)
+    _check_password("WEB_TOKEN", settings.web_token)
     for name, value in settings.exchange_variables.items():
         _check_exchange_variable(name, value)
-    _check_bind_address(settings.bind_address)
+    _check_listen_address("BIND_ADDRESS", settings.bind_address)
+    if settings.listen_address:
+        _check_listen_address("LISTEN_ADDRESS", settings.listen_address)
+    _check_token(settings)
     _check_clock(settings)
 
 
@@ -100,10 +106,23 @@ def _check_exchange_variable(name: str, value: str) -> None:
         raise BadInput(name, f"{name} must be an address that starts with {schemes[-1]}://.", f"{schemes[-1]}://…")
 
 
-def _check_bind_address(address: str) -> None:
+def _check_listen_address(variable: str, address: str) -> None:
     if not (address == "localhost" or _is_address(address)):
         allowed = "an address of this machine such as 127.0.0.1, or 0.0.0.0 for all"
-        raise BadInput("BIND_ADDRESS", f"BIND_ADDRESS must be {allowed}, not {address!r}.", allowed)
+        raise BadInput(variable, f"{variable} must be {allowed}, not {address!r}.", allowed)
+
+
+def _check_token(settings: "Settings") -> None:
+    """What others can reach needs a token that they cannot guess."""
+    token = settings.web_token.get_secret_value() if settings.web_token else ""
+    if token and len(token) < SHORTEST_TOKEN:
+        allowed = f"at least {SHORTEST_TOKEN} characters"
+        raise BadInput("WEB_TOKEN", f"WEB_TOKEN must have {allowed}.", allowed)
+    if settings.public and not token:
+        sentence = f"BIND_ADDRESS {settings.bind_address} lets others in, but WEB_TOKEN is not set"
+        raise BadInput(
+            "WEB_TOKEN", f"{sentence}: `candlehouse secrets` writes one into .env.", "a long random word"
+        )
 
 
 def _check_clock(settings: "Settings") -> None:
@@ -112,12 +131,12 @@ def _check_clock(settings: "Settings") -> None:
         return
     for exchange in settings.exchange_names:
         for url in (settings.rest_url(exchange), settings.ws_url(exchange)):
-            if not _is_loopback(urlsplit(url).hostname or ""):
+            if not is_loopback(urlsplit(url).hostname or ""):
                 sentence = f"CLOCK_RATE must be 1 while {exchange} is asked at {urlsplit(url).hostname}"
                 raise BadInput("CLOCK_RATE", f"{sentence}; other rates are for a simulator on this machine.", "1")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 

@@ -13,7 +13,8 @@ from app import embedded, readiness, roles, running
 from app.ports import must_be_free
 from app.processes import Process, stop_leftovers
 from app.running import Running
-from app.settings import Settings, child_environment, shared_environment
+from app.settings import Settings, child_environment
+from app.settings_shared import connections, shared_environment
 from app.supervisor import Role, Supervisor
 from common.errors import BadInput, Retryable
 
@@ -79,6 +80,7 @@ class _Start:
         self._state = replace(
             state,
             environment=shared_environment(settings),
+            connections=connections(settings),
             postgres=servers.postgres.server if servers.postgres else None,
             redis=servers.redis.server if servers.redis else None,
         )
@@ -111,8 +113,8 @@ class _Start:
 
     def _check_ports(self) -> None:
         settings = self._settings
-        must_be_free("WEB_PORT", settings.web_port, settings.bind_address)
-        must_be_free("CELERY_PORT", settings.celery_port, settings.bind_address)
+        must_be_free("WEB_PORT", settings.web_port, settings.listen)
+        must_be_free("CELERY_PORT", settings.celery_port, settings.listen)
         if self._state.demo:
             must_be_free("SIMULATOR_PORT", settings.simulator_port)
 
@@ -192,5 +194,5 @@ def _already(settings: Settings) -> str:
 
 
 def _web_url(settings: Settings) -> str:
-    host = settings.bind_address
+    host = settings.listen
     return f"http://{'127.0.0.1' if host in ('0.0.0.0', '::') else host}:{settings.web_port}"

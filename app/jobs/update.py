@@ -1,7 +1,7 @@
 """Drain the stream of closed candles into the database: commit, then acknowledge, so that nothing is ever lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import asyncpg
@@ -51,15 +51,10 @@ async def run_update(
 
 
 class _Row(NamedTuple):
-    """A candle that can be stored, and what it covers."""
+    """A candle that can be stored, and what told of it."""
 
     message: CandleMessage
     candle: StoredCandle
-
-    def cover(self) -> list[tuple[int, Span]]:
-        if self.candle.source != Source.CLOSING_MESSAGE:
-            return []
-        return [(self.candle.symbol_id, Span(self.candle.open_ms, self.candle.open_ms + MINUTE_MS))]
 
 
 class Update:
@@ -131,24 +126,22 @@ class Update:
             if isinstance(entry, Malformed):
                 log.error("An entry of the closed candles is none", reason=str(entry))
         await self._know({message.key for message in messages})
-        rows = [
-            _Row(one, StoredCandle(self._ids[one.key], one.time, *_values(one)))
-            for one in messages
-            if one.key in self._ids
-        ]
-        await self._write(rows)
+        rows, unknown = [], []
         for one in messages:
-            if one.key not in self._ids:
-                await self._report(one, None, "UnknownSymbol", "symbol_exchange does not hold this market")
+            if symbol_id := self._ids.get(one.key):
+                rows.append(_Row(one, StoredCandle(symbol_id, one.time, *_values(one))))
+            else:
+                unknown.append(one)
+        await self._write(rows)
+        for one in unknown:
+            await self._report(one, None, "UnknownSymbol", "symbol_exchange does not hold this market")
 
     async def _write(self, rows: Sequence[_Row]) -> None:
         """All rows but those that can never be stored, which must not take the others with them."""
         if not rows:
             return
         try:
-            await self._candles.write(
-                [row.candle for row in rows], cover=[one for row in rows for one in row.cover()]
-            )
+            await self._candles.write([row.candle for row in rows], cover=_covered(rows))
         except _POISON as error:
             if len(rows) == 1:
                 message, candle = rows[0]
@@ -176,6 +169,15 @@ class Update:
             await self._errors.record(error, self._clock.now_ms())
         except _POISON:
             log.exception("Nor can its failure", candle=one)
+
+
+def _covered(rows: Iterable[_Row]) -> list[tuple[int, Span]]:
+    """The minutes that the exchange itself said are over."""
+    return [
+        (candle.symbol_id, Span(candle.open_ms, candle.open_ms + MINUTE_MS))
+        for _, candle in rows
+        if candle.source == Source.CLOSING_MESSAGE
+    ]
 
 
 def _values(one: CandleMessage) -> tuple[float, float, float, float, float, float | None, int | None, int]:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,72 @@ def test_the_predecessors_names_are_known() -> None:
         "POSTGRES_HOST POSTGRES_PORT POSTGRES_PASSWORD REDIS_HOST REDIS_PORT REDIS_PASSWORD WEB_PORT CELERY_PORT"
     )
     assert {*names.split(), "COMMON_HOST"} <= set(known_variables())
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("from-file\n")
+    found = load(tmp_path, {"POSTGRES_HOST": "db", "POSTGRES_PASSWORD_FILE": str(tmp_path / "word")})
+    assert found.database_url == "postgresql://postgres:from-file@db:5432/postgres"
+
+
+def test_the_variable_wins_over_its_file_and_an_empty_file_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "word").write_text("from-file")
+    (tmp_path / "empty").write_text("\n")
+    files = {"POSTGRES_PASSWORD_FILE": str(tmp_path / "word"), "DATABASE_URL_FILE": str(tmp_path / "empty")}
+    found = load(tmp_path, {"POSTGRES_HOST": "db", "POSTGRES_PASSWORD": "given", **files})
+    assert found.database_url == "postgresql://postgres:given@db:5432/postgres"
+
+
+def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInput, match=r"^WEB_TOKEN_FILE names /nowhere, which cannot be read: No such file"
+    ) as told:
+        load(tmp_path, {"WEB_TOKEN_FILE": "/nowhere"})
+    assert told.value.field == "WEB_TOKEN_FILE"
+
+
+def test_an_address_without_a_password_gets_the_one_that_is_set(tmp_path: Path) -> None:
+    password = {"POSTGRES_PASSWORD": "p@ss/word"}
+    found = load(tmp_path, {"DATABASE_URL": "postgres://me@db:6/candles", **password})
+    assert found.database_url == "postgresql://me:p%40ss%2Fword@db:6/candles"
+    kept = load(tmp_path, {"DATABASE_URL": "postgres://me:own@db:6/candles", **password})
+    assert kept.database_url == "postgresql://me:own@db:6/candles"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.4"])
+def test_what_others_can_reach_needs_a_token(tmp_path: Path, address: str) -> None:
+    with pytest.raises(BadInput) as told:
+        load(tmp_path, {"BIND_ADDRESS": address})
+    assert str(told.value) == (
+        f"BIND_ADDRESS {address} lets others in, but WEB_TOKEN is not set: "
+        "`candlehouse secrets` writes one into .env."
+    )
+    found = load(tmp_path, {"BIND_ADDRESS": address, "WEB_TOKEN": "a-word-long-enough"})
+    assert (found.public, found.listen) == (True, address)
+
+
+def test_a_container_listens_to_all_and_yet_lets_nobody_else_in(tmp_path: Path) -> None:
+    found = load(tmp_path, {"LISTEN_ADDRESS": "0.0.0.0"})
+    assert (found.public, found.listen, found.bind_address) == (False, "0.0.0.0", "127.0.0.1")
+
+
+def test_a_short_token_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^WEB_TOKEN must have at least 16 characters\.$"):
+        load(tmp_path, {"WEB_TOKEN": "short"})
+
+
+def test_a_simulated_market_may_stand_on_servers_that_were_named(tmp_path: Path) -> None:
+    environ = {"DATA_DIR": str(tmp_path), "POSTGRES_HOST": "db", "SIMULATOR_HOST": "sim", **PASSWORDS}
+    found = load_settings(environ, tmp_path / ".env", simulator=True)
+    assert (found.market, found.postgres_host, found.exchanges) == ("simulated", "db", "binance,bitfinex,bittrex")
+    assert found.rest_url("bittrex") == "http://sim:9900/bittrex/v3"
+
+
+def test_another_terminal_on_the_same_servers_shares_the_simulated_market(
+    tmp_path: Path, instance: Running
+) -> None:
+    same = {"POSTGRES_HOST": "db", "REDIS_HOST": "cache"}
+    running.write(tmp_path, replace(instance, demo=False, postgres=None, redis=None, connections=same))
+    assert load(tmp_path, {**same, **PASSWORDS}).rest_url("binance") == "http://127.0.0.1:9900/binance"
+    other = load(tmp_path, {**same, "POSTGRES_HOST": "other", **PASSWORDS})
+    assert other.rest_url("binance") == "https://api.binance.com"
