@@ -128,10 +128,11 @@ class Update:
         await self._know({message.key for message in messages})
         rows, unknown = [], []
         for one in messages:
-            if symbol_id := self._ids.get(one.key):
-                rows.append(_Row(one, StoredCandle(symbol_id, one.time, *_values(one))))
-            else:
+            symbol_id = self._ids.get(one.key)
+            if symbol_id is None:
                 unknown.append(one)
+            else:
+                rows.append(_Row(one, StoredCandle(symbol_id, one.time, *_values(one))))
         await self._write(rows)
         for one in unknown:
             await self._report(one, None, "UnknownSymbol", "symbol_exchange does not hold this market")
