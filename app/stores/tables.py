@@ -128,6 +128,7 @@ fetch_leases = Table(
     Column("worker", Text),
 )
 
+market_kind = Table("market_kind", metadata, Column("single", Boolean, primary_key=True), Column("kind", Text))
 clock_now = Table("clock_now", metadata, Column("single", Boolean, primary_key=True), Column("now", Moment))
 usd_like = Table("usd_like", metadata, Column("quote_id", Text, primary_key=True))
 

@@ -6,7 +6,8 @@ import typer
 
 from app import migrate, wiring
 from app.jobs.refresh import refresh as refresh_all
-from app.settings import load_settings
+from app.settings import Settings, load_settings
+from app.stores import market_kind
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -14,7 +15,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=T
 @app.command()
 def upgrade() -> None:
     """Bring the database to the newest schema; nothing changes where it is already."""
-    migrate.upgrade(load_settings().database_url)
+    settings = load_settings()
+    migrate.upgrade(settings.database_url)
+    asyncio.run(_claim(settings))
     typer.echo("The database has the newest schema.")
 
 
@@ -29,6 +32,11 @@ def refresh() -> None:
     """Roll up what is not yet rolled up, and refresh the analytics."""
     spans = asyncio.run(_refresh())
     typer.echo(f"Rolled up {spans} changed spans and refreshed the analytics.")
+
+
+async def _claim(settings: Settings) -> None:
+    async with wiring.open_stores(settings, pool_size=1) as stores:
+        await market_kind.claim(stores.db, settings.market)
 
 
 async def _refresh() -> int:

@@ -582,9 +582,21 @@ COMMENT ON COLUMN top_quoted_vol_by_quote.bqgrp IS 'BASE-QUOTE, or Other.';
 COMMENT ON COLUMN top_quoted_vol_by_quote.total_volume IS 'In quote_id.';
 
 
+-- 0006_market.sql
+-- What kind of market the candles are of, so that simulated ones never mix with real ones.
+
+CREATE TABLE market_kind (
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
+    kind text NOT NULL CHECK (kind IN ('real', 'simulated'))
+);
+COMMENT ON TABLE market_kind IS 'At most one row, written by the first start: whether this database holds real or simulated candles.';
+COMMENT ON COLUMN market_kind.single IS 'Keeps it one row.';
+COMMENT ON COLUMN market_kind.kind IS 'real or simulated; a start with the other MARKET is refused.';
+
+
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0005');
+INSERT INTO alembic_version VALUES ('0006');
 COMMIT;
