@@ -34,8 +34,9 @@ bench: $(VENV)/.dev node_modules/.installed
 LOCK := uv pip compile pyproject.toml --group build --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet
 lock:
-	$(LOCK) --extra embedded -o requirements.lock
+	$(LOCK) --extra embedded --extra node -o requirements.lock
 	$(LOCK) --all-extras -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --extra embedded --extra test -c requirements-dev.lock -o requirements-image.lock
 
 clean:
 	rm -rf $(VENV) node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

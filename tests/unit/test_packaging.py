@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["requirements.lock", "requirements-dev.lock"]
+LOCKS = ["requirements.lock", "requirements-dev.lock", "requirements-image.lock"]
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -40,12 +40,15 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras, build = project["project"]["optional-dependencies"], project["dependency-groups"]["build"]
     run = names([*project["project"]["dependencies"], *extras["embedded"], *build])
-    assert run <= set(pins("requirements.lock"))
-    assert run | names(extras["dev"]) <= set(pins("requirements-dev.lock"))
+    test = names(extras["test"])
+    assert run | names(extras["node"]) <= set(pins("requirements.lock"))
+    assert run | test <= set(pins("requirements-image.lock"))
+    assert run | test | names(extras["dev"]) <= set(pins("requirements-dev.lock"))
 
 
-def test_tests_run_on_the_same_versions_as_the_program() -> None:
-    run, dev = pins("requirements.lock"), pins("requirements-dev.lock")
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-image.lock"])
+def test_tests_run_on_the_same_versions_as_the_program(lock: str) -> None:
+    run, dev = pins(lock), pins("requirements-dev.lock")
     assert {name: dev.get(name) for name in run} == run
 
 
