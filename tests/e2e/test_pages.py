@@ -1,5 +1,6 @@
 """The pages as a person sees them, in a real browser."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -218,6 +219,33 @@ async def test_a_market_without_candles_says_so(address: str) -> None:
         await seen.page.goto(f"http://{address}/view/wschart?exchange=bitfinex&base_id=BTC&quote_id=USDT")
         await seen.until("document.getElementById('cover').textContent.includes('No candles')")
         assert await seen.text("#cover") == "No candles of BTC/USDT on bitfinex are stored yet."
+
+
+async def test_an_address_of_an_unknown_market_says_so_and_leads_to_the_list(address: str) -> None:
+    async with browser_page() as seen:
+        name = "exchange=binance&base_id=%3Cimg+src=x%3E&quote_id=USDT&range=6h"
+        await seen.page.goto(f"http://{address}/view/wschart?{name}")
+        await seen.until("document.getElementById('cover').textContent.includes('list')")
+        wanted = "<img src=x>/USDT on binance is unknown or no longer traded. Choose a market from the list."
+        assert await seen.text("#cover p") == wanted
+        assert (await seen.text("#symbol"), await seen.page.is_hidden("#exchange")) == ("Unknown market", True)
+        assert await seen.page.get_attribute("#chart", "data-bars") == "0"
+        await seen.page.click("#cover button")
+        await seen.page.click("#found [role=option]:has-text('PEPE')")
+        await seen.until("+document.getElementById('chart').dataset.bars > 0")
+        assert (await seen.text("#symbol"), await seen.text("#interval")) == ("PEPE/USDT", "5m bars")
+        assert seen.complaints == []
+
+
+@pytest.mark.parametrize("broken", ["{", "null", '"BTC"', "[]"])
+async def test_what_the_browser_remembers_wrongly_is_passed_over(address: str, broken: str) -> None:
+    async with browser_page() as seen:
+        keep = "localStorage.setItem('market', {0}); localStorage.setItem('theme', {0})"
+        await seen.page.add_init_script(keep.format(json.dumps(broken)))
+        await open_chart(seen, address)
+        assert await seen.text("#symbol") == "BTC/USDT"
+        assert await seen.page.get_attribute("html", "data-theme") == "dark"
+        assert seen.complaints == []
 
 
 async def test_the_analytics_page_draws_two_tables_a_pie_and_two_histograms(address: str) -> None:

@@ -13,12 +13,12 @@ export function make(tag, attributes = {}, ...children) {
 
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-// "Nothing here" or "it failed": a sentence, and a button when trying again may help.
-export function emptyState(sentence, retry) {
+// "Nothing here" or "it failed": a sentence, and a button when something can be done, by default trying again.
+export function emptyState(sentence, act, label = "Try again") {
   const box = make("div", { class: "empty" }, make("p", {}, sentence));
-  if (retry) {
-    const button = make("button", { type: "button" }, "Try again");
-    button.addEventListener("click", retry);
+  if (act) {
+    const button = make("button", { type: "button" }, label);
+    button.addEventListener("click", act);
     box.append(button);
   }
   return box;

@@ -2,7 +2,8 @@
 (() => {
   const root = document.documentElement;
   const chosen = localStorage.getItem("theme");
-  root.dataset.theme = chosen ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark");
+  const system = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+  root.dataset.theme = ["light", "dark"].includes(chosen) ? chosen : system;
   document.addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme").addEventListener("click", () => {
       root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";

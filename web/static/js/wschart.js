@@ -12,6 +12,7 @@ import { RANGES, rangeNamed, width } from "./ranges.js";
 import { Search } from "./search.js";
 import { drawWidgets } from "./widgets.js";
 
+const IDENTITY = ["exchange", "base_id", "quote_id"];
 const page = { market: undefined, range: undefined, bars: undefined, digits: 2, hovered: -1, view: 0, older: "" };
 let waiting = []; // live bars that came before the history they belong to
 let connection = ["connecting"];
@@ -103,9 +104,9 @@ function tellState() {
   showState(...(silent ? ["stopped"] : connection));
 }
 
-function cover(sentence, retry) {
+function cover(sentence, act, label) {
   byId("cover").hidden = !sentence;
-  byId("cover").replaceChildren(...(retry ? [...emptyState(sentence, retry).children] : [make("p", {}, sentence)]));
+  byId("cover").replaceChildren(...emptyState(sentence, act, label).children);
   if (sentence) byId("legend").replaceChildren();
 }
 
@@ -133,14 +134,34 @@ function addRangeButtons() {
   }));
 }
 
-// The market that the address names, else the one seen last, else a large one that has candles.
-function firstMarket(markets) {
-  const same = (wanted) => markets.find((market) =>
-    wanted && ["exchange", "base_id", "quote_id"].every((field) => market[field] === wanted[field]));
-  const asked = Object.fromEntries(new URLSearchParams(location.search));
+const same = (wanted) => (market) => IDENTITY.every((field) => market[field] === wanted?.[field]);
+
+// What the address names, known or not; undefined when it names no market.
+function asked() {
+  const words = new URLSearchParams(location.search);
+  if (!IDENTITY.some((field) => words.has(field))) return undefined;
+  return Object.fromEntries(IDENTITY.map((field) => [field, words.get(field) || "?"]));
+}
+
+function remembered() {
+  try {
+    return JSON.parse(localStorage.getItem("market"));
+  } catch {
+    return undefined;
+  }
+}
+
+// The one seen last, else a large one that has candles.
+function usualMarket(markets) {
   const filled = markets.filter((market) => market.last_time !== null);
   const large = ["USDT", "USD", "USDC"].map((quote) => filled.find(({ base_id, quote_id }) => base_id === "BTC" && quote_id === quote));
-  return same(asked) ?? same(JSON.parse(localStorage.getItem("market"))) ?? large.find(Boolean) ?? filled[0] ?? markets[0];
+  return markets.find(same(remembered())) ?? large.find(Boolean) ?? filled[0] ?? markets[0];
+}
+
+function refuse({ exchange, base_id, quote_id }) {
+  byId("symbol").textContent = "Unknown market";
+  const sentence = `${base_id}/${quote_id} on ${exchange} is unknown or no longer traded. Choose a market from the list.`;
+  cover(sentence, () => byId("search").focus(), "Choose a market");
 }
 
 async function start() {
@@ -161,10 +182,12 @@ async function start() {
 async function chooseFirst() {
   try {
     const markets = await api.markets();
-    new Search(markets, (market) => show(market, page.range ?? rangeNamed("1D")));
-    const market = firstMarket(markets);
-    if (!market) return cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
-    await show(market, rangeNamed(new URLSearchParams(location.search).get("range") ?? "1h"));
+    if (!markets.length) return cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
+    page.range = rangeNamed(new URLSearchParams(location.search).get("range"));
+    new Search(markets, (market) => show(market, page.range));
+    const wanted = asked();
+    const market = wanted ? markets.find(same(wanted)) : usualMarket(markets);
+    await (market ? show(market, page.range) : refuse(wanted));
   } catch (error) {
     cover(error.message, chooseFirst);
   }
