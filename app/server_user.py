@@ -57,9 +57,11 @@ class ServerUser:
 
 
 def private_file(path: Path, text: str) -> Path:
-    """A file of mode 0600, written in one step."""
+    """A file of mode 0600, written in one step, by way of a new one: nobody has that open, and it is no link."""
     fresh = path.with_suffix(".new")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        os.fchmod(file.fileno(), 0o600)
         file.write(text)
     fresh.replace(path)
     return path

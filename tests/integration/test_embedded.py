@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError
 
 from app import embedded
 from app.embedded import Servers
+from app.embedded_postgres import EmbeddedPostgres
 from app.embedded_redis import EmbeddedRedis
 from app.ports import free_from
 from app.processes import Process
@@ -180,6 +181,21 @@ def test_a_stale_pid_file_does_not_keep_postgres_from_starting(folder: Path) -> 
     pid_file.write_text(f"{os.getpid()}\n")
     servers_in(folder)
     assert not pid_file.exists()
+
+
+@pytest.mark.parametrize(("error", "stays"), [(psutil.NoSuchProcess(1), False), (psutil.AccessDenied(1), True)])
+def test_a_pid_that_ends_or_hides_while_it_is_looked_at_stops_no_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: psutil.Error, stays: bool
+) -> None:
+    def ask(pid: int) -> None:
+        raise error
+
+    (folder / "cluster").mkdir()
+    pid_file = folder / "cluster/postmaster.pid"
+    pid_file.write_text(f"{os.getpid()}\n")
+    monkeypatch.setattr(psutil, "Process", ask)
+    EmbeddedPostgres(folder, 1, ServerUser("me"))._forget_stale_pid()
+    assert pid_file.exists() == stays
 
 
 def test_a_chosen_port_that_is_taken_is_named_and_an_unchosen_one_moves_up(folder: Path) -> None:
