@@ -15,10 +15,10 @@ class CoverageStore:
 
     async def covered(self, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
         """Ascending spans for each of `symbol_ids`; an empty list where nothing was answered."""
-        return await self._spans("coverage_covered", symbol_ids)
+        return await self._spans("covered", symbol_ids)
 
     async def wanted(self, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
-        return await self._spans("coverage_wanted", symbol_ids)
+        return await self._spans("wanted", symbol_ids)
 
     async def want(self, spans: Mapping[int, Span]) -> None:
         """Somebody asked for these minutes."""
@@ -30,9 +30,9 @@ class CoverageStore:
         covered = await self.covered(symbol_ids)
         return {symbol_id: span.minus(spans) for symbol_id, spans in covered.items()}
 
-    async def _spans(self, name: str, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
+    async def _spans(self, column: str, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
         async with self._db.connection() as connection:
-            rows = await connection.fetch(sql(name), list(symbol_ids))
+            rows = await connection.fetch(sql("coverage_spans").format(column=column), list(symbol_ids))
         spans: dict[int, list[Span]] = defaultdict(list)
         for symbol_id, start_ms, end_ms in rows:
             spans[symbol_id].append(Span(start_ms, end_ms))
@@ -41,15 +41,15 @@ class CoverageStore:
 
 async def cover_on(connection: Any, spans: Iterable[tuple[int, Span]]) -> None:
     """Grow what is covered. The last statement of its transaction."""
-    await _grow(connection, "coverage_add", list(spans))
+    await _grow(connection, "covered", list(spans))
 
 
 async def want_on(connection: Any, spans: Mapping[int, Span]) -> None:
-    await _grow(connection, "coverage_want", list(spans.items()))
+    await _grow(connection, "wanted", list(spans.items()))
 
 
-async def _grow(connection: Any, name: str, spans: list[tuple[int, Span]]) -> None:
+async def _grow(connection: Any, column: str, spans: list[tuple[int, Span]]) -> None:
     if spans:
         symbol_ids = [symbol_id for symbol_id, _ in spans]
         starts, ends = [span.start_ms for _, span in spans], [span.end_ms for _, span in spans]
-        await connection.execute(sql(name), symbol_ids, starts, ends)
+        await connection.execute(sql("coverage_grow").format(column=column), symbol_ids, starts, ends)

@@ -1,0 +1,12 @@
+-- Grow one {column} of coverage, covered or wanted: $1 symbol ids, $2 starts and $3 ends in milliseconds, which arrive
+-- faster than a timestamptz each. Nothing is written for minutes that were {column} already.
+INSERT INTO coverage AS c (symbol_id, {column})
+SELECT symbol_id, range_agg(tstzrange(
+    to_timestamp(starts / 1000::double precision), to_timestamp(ends / 1000::double precision)))
+FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS added (symbol_id, starts, ends)
+WHERE starts < ends
+GROUP BY symbol_id
+ORDER BY symbol_id
+ON CONFLICT (symbol_id) DO UPDATE
+SET {column} = c.{column} + excluded.{column}
+WHERE NOT c.{column} @> excluded.{column}
