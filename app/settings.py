@@ -95,16 +95,9 @@ class Settings(BaseSettings):
     instance: running.Running | None = Field(None, repr=False)
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
         """`load_settings` merges the sources itself, since the running instance stands between two of them."""
-        return (init_settings,)
+        return (sources["init_settings"],)
 
     @property
     def exchange_names(self) -> tuple[str, ...]:
@@ -227,6 +220,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     return {**os.environ, **shared_environment(settings), **found}
+
+
+def given_environment() -> dict[str, str]:
+    """What we were given, for a program that a person runs through us."""
+    return dict(os.environ)
 
 
 def known_variables() -> list[str]:

@@ -84,9 +84,14 @@ def _check_address(variable: str, value: SecretStr | None) -> None:
         return
     schemes = _SCHEMES[variable]
     address = urlsplit(value.get_secret_value())
+    form = f"{schemes[0]}://user:password@host:port/name"
     if address.scheme.split("+")[0] not in schemes or not address.hostname:
-        form = f"{schemes[0]}://user:password@host:port/name"
         raise BadInput(variable, f"{variable} must look like {form}.", form)
+    try:
+        _ = address.port
+    except ValueError:  # it would say the beginning of a password
+        sentence = f"{variable} must look like {form}; in a password write / as %2F and @ as %40."
+        raise BadInput(variable, sentence, form) from None
 
 
 def _check_password(variable: str, value: SecretStr | None) -> None:

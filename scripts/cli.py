@@ -18,8 +18,13 @@ COMMANDS = {
     "stream": ("stream", "stream", "Stream an exchange's live candles into Redis."),
     "update": ("update", "update", "Write closed candles from Redis to the database."),
     "simulate": ("simulate", "simulate", "Play the exchanges on a port of this machine."),
+    "psql": ("doors", "psql", "Open the database in psql; arguments go to it."),
+    "redis-cli": ("doors", "redis_cli", "Open Redis in redis-cli; arguments go to it."),
     "db": ("db", "app", "Migrate the database, print its schema, refresh its bars."),
 }
+
+#: Whose arguments are another program's.
+PASS_ON = {"psql", "redis-cli"}
 
 
 class _Lazy(TyperGroup):
@@ -42,7 +47,8 @@ def _load(name: str) -> Any:
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single.command(name, help=line)(found)
+    context = {"ignore_unknown_options": True} if name in PASS_ON else {}
+    single.command(name, help=line, context_settings=context)(found)
     return typer.main.get_command(single)
 
 

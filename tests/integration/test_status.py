@@ -105,7 +105,7 @@ async def test_the_lines_to_paste_open_the_servers_without_showing_a_password(
     assert (stop, password in said, said.splitlines()[-2:]) == (
         1,
         False,
-        ['  psql "$DATABASE_URL"', '  redis-cli -u "$REDIS_URL"'],
+        ["  candlehouse psql", "  candlehouse redis-cli"],
     )
 
 

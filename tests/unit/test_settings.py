@@ -145,6 +145,11 @@ def test_a_closed_exchange_is_not_streamed_from_its_own_address(tmp_path: Path) 
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must look like postgresql://user:password@host:port/name."),
         ({"REDIS_URL": "six"}, "REDIS_URL must look like redis://user:password@host:port/name."),
         (
+            {"REDIS_URL": "redis://u:p/w@h:1"},
+            "REDIS_URL must look like redis://user:password@host:port/name; "
+            "in a password write / as %2F and @ as %40.",
+        ),
+        (
             {"POSTGRES_PASSWORD": "icecreamyummy"},
             "POSTGRES_PASSWORD is a password from an example that everybody knows; choose your own.",
         ),
