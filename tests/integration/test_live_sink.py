@@ -13,7 +13,7 @@ from common.clock import Clock
 from common.errors import Retryable
 from common.market import Instrument
 from common.span import MINUTE_MS
-from tests.fixtures.live import BTC, T0, UST, impatient_redis, message
+from tests.fixtures.live import BTC, T0, UST, eventually, impatient_redis, message
 
 CLOSED = 2
 PERP = Instrument("binance", "BTC", "USDT", "BTCUSDT", "BTC", "USDT", market_type="perp")
@@ -182,11 +182,15 @@ async def test_a_reader_gets_what_stands_behind_its_cursor(redis_client: redis.a
 async def test_a_reader_waits_for_what_comes(redis_client: redis.asyncio.Redis) -> None:
     feed = LiveFeed(redis_client)
     reading = asyncio.ensure_future(feed.read({"binance": await feed.tail_id("binance")}, block_ms=4000))
-    await asyncio.sleep(0.05)
+    await eventually(lambda: somebody_waits(redis_client))
     await LiveSink(redis_client, Clock(), [BTC]).write([message(0, 2)])
     ((exchange, place, one),) = await reading
     assert (exchange, one) == ("binance", message(0, 2))
     assert place.startswith((await redis_client.get("candlehouse:epoch")).decode() + ":")
+
+
+async def somebody_waits(client: redis.asyncio.Redis) -> bool:
+    return bool((await client.info("clients"))["blocked_clients"])
 
 
 async def test_the_epoch_changes_when_redis_was_emptied_and_then_a_reader_starts_anew(

@@ -96,7 +96,7 @@ async def test_a_silent_server_is_left() -> None:
 
 
 async def test_a_server_with_heartbeats_but_no_candles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "NO_CANDLE_S", 0.3)
+    monkeypatch.setattr(module, "NO_CANDLE_S", 0.8)
 
     async def beating(socket: ServerConnection) -> None:
         while True:
@@ -104,9 +104,9 @@ async def test_a_server_with_heartbeats_but_no_candles_is_left(monkeypatch: pyte
             await asyncio.sleep(0.02)
 
     async with exchange_server(beating) as url:
-        exchange = limited(BITFINEX, silence_s=0.2)
+        exchange = limited(BITFINEX, silence_s=0.5)
         seen = await events(url, losses(1), exchange=exchange, instruments=[UST], clock=Clock())
-    assert seen[-1].reason == "no candle for 0.3 s"
+    assert seen[-1].reason == "no candle for 0.8 s"
 
 
 async def test_a_malformed_message_is_counted_logged_once_and_skipped() -> None:
@@ -174,7 +174,7 @@ async def test_an_exchange_that_says_how_long_to_stay_away_is_obeyed() -> None:
     clock, busy = LeapClock(), answer(HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": "77"})
     async with exchange_server(hang_up, process_request=busy) as url:
         await events(url, losses(3), clock=clock)
-    assert all(seconds >= 77 for seconds in waits(clock))
+    assert len(waits(clock)) >= 2 and min(waits(clock)) >= 77
 
 
 async def test_an_exchange_that_asks_to_connect_again_is_obeyed() -> None:
