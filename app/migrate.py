@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from app.stores.database import open_database
+from app.stores.timescale import must_be_new_enough
 
 FOLDER = Path(__file__).parents[1] / "scripts" / "database"
 #: Any number: two upgrades of one database wait for each other.
@@ -25,6 +26,7 @@ async def _upgrade(url: str) -> None:
     database = open_database(url, pool_size=1)
     try:
         async with database.core() as connection:
+            await must_be_new_enough(connection)
             await connection.run_sync(_run)
     finally:
         await database.close()

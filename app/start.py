@@ -29,6 +29,8 @@ FIRST = (["db", "upgrade"],)
 
 MakeRoles = Callable[[Settings, Mapping[str, str]], list[Role]]
 Say = Callable[[str], None]
+#: Called once every role is started; what it tells is for people.
+Announce = Callable[[Running], Awaitable[None]]
 Result = TypeVar("Result")
 
 
@@ -40,15 +42,19 @@ async def run(
     first: Sequence[list[str]] = FIRST,
     make_roles: MakeRoles = roles.all_roles,
     missing: Callable[[str], str] = readiness.missing,
+    announce: Announce | None = None,
 ) -> None:
-    """Start everything, say so once it is ready, and stop everything on the first SIGINT, SIGTERM or SIGHUP."""
+    """Start everything, say so once it is ready, and stop everything on the first SIGINT, SIGTERM or SIGHUP.
+
+    `announce` says it another way than to whoever started this in a terminal.
+    """
     lock = _lock(settings.data_dir)
     if lock is None:
         say(_already(settings))
         return
     with lock, contextlib.suppress(asyncio.CancelledError):
         _stop_on_signals()
-        await _Start(settings, demo, say, first, make_roles, missing).run()
+        await _Start(settings, demo, say, first, make_roles, missing, announce).run()
     say("Everything is stopped.")
 
 
@@ -63,7 +69,9 @@ class _Start:
         first: Sequence[list[str]],
         make_roles: MakeRoles,
         missing: Callable[[str], str],
+        announce: Announce | None,
     ) -> None:
+        self._announce = announce or self._say_ready
         self._settings, self._say = settings, say
         self._first, self._make_roles, self._missing = first, make_roles, missing
         self._folder = settings.data_dir / "demo" if demo else settings.data_dir
@@ -105,7 +113,7 @@ class _Start:
                 await _once(command, environment)
             for role in self._make_roles(settings, environment):
                 self._supervisor.start(role)
-            await self._announce()
+            await self._announce(self._state)
             await asyncio.Event().wait()
         finally:
             await self._supervisor.stop_all_but(names, STOP_ROLES_S)
@@ -123,14 +131,14 @@ class _Start:
         self._state = replace(self._state, children=children)
         running.write(self._settings.data_dir, self._state)
 
-    async def _announce(self) -> None:
-        url, told = self._state.web_url, ""
+    async def _say_ready(self, state: Running) -> None:
+        url, told = state.web_url, ""
         while waiting := await asyncio.to_thread(self._missing, url):
             if waiting != told:
                 self._say(f"Waiting for {waiting} …")
                 told = waiting
             await asyncio.sleep(1)
-        kind = " with simulated exchanges" if self._state.demo else ""
+        kind = " with simulated exchanges" if state.demo else ""
         self._say(f"Candlehouse is ready{kind}: {url}/view/wschart (Ctrl-C stops it)")
 
 

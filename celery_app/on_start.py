@@ -1,12 +1,14 @@
-"""What a worker does when it starts: its queues, its log lines, and the work that a stop left behind."""
+"""What a worker does when it starts: its queues, its log, and the work that a stop left behind; beat's first word."""
 
+import asyncio
 import logging
 from typing import Any
 
 from celery import signals
 
-from app import log
-from app.settings import load_settings
+from app import log, wiring
+from app.settings import Settings, load_settings
+from app.stores import heartbeat
 from celery_app.configuration import COMMON_QUEUE, queue_of
 from celery_app.orders import order
 
@@ -29,6 +31,16 @@ def _take_up(sender: Any, **_: Any) -> None:
             order("first_fill", exchange)
 
 
+def _tell_beat(**_: Any) -> None:
+    asyncio.run(_told(load_settings()))
+
+
+async def _told(settings: Settings) -> None:
+    async with wiring.open_redis(settings) as redis:
+        await heartbeat.tell_beat(redis, wiring.clock(settings).now_ms())
+
+
+signals.beat_init.connect(_tell_beat)
 signals.celeryd_after_setup.connect(_serve_common_queue)
 signals.setup_logging.connect(_log_our_way)
 signals.worker_ready.connect(_take_up)

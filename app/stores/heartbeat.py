@@ -1,4 +1,4 @@
-"""What a live job says about itself, and the bell it rings when its feed may have missed something."""
+"""What a live job says of itself, the bell it rings when its feed may have missed something; beat's first word."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +11,8 @@ from app.stores.redis_errors import translated
 TTL_S = 120
 #: An exchange whose newest candle began longer ago than this, in the Clock's time, is not live.
 FRESH_MS = 180_000
+
+_BEAT = "candlehouse:beat"
 
 
 async def tell(redis: Redis, exchange: str, fields: Mapping[str, str | int]) -> None:
@@ -41,6 +43,23 @@ async def rung(redis: Redis, exchange: str) -> bool:
     """Whether the bell rang since the last look."""
     with translated():
         return bool(await redis.getdel(_bell(exchange)))
+
+
+async def tell_beat(redis: Redis, now_ms: int) -> None:
+    """Beat has begun, and orders from now on."""
+    with translated():
+        await redis.set(_BEAT, now_ms)
+
+
+async def beat_began(redis: Redis) -> bool:
+    """Whether a beat began since the last `forget_beat`."""
+    with translated():
+        return bool(await redis.exists(_BEAT))
+
+
+async def forget_beat(redis: Redis) -> None:
+    with translated():
+        await redis.delete(_BEAT)
 
 
 def _stream(exchange: str) -> str:

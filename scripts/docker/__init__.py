@@ -1,0 +1,1 @@
+"""What is in the containers: how they start, what they show, and who watches over them."""
