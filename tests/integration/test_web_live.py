@@ -203,6 +203,7 @@ async def test_tags_say_whose_bar_it_is_and_what_became_of_it(live: Live) -> Non
     async with live.client() as socket:
         await say(socket, SUBSCRIBE | {"tags": True})
         assert await hear_json(socket) == {"event": "subscribed", **NAMES, "mls": True}
+        await hear_nothing_more(socket)  # the board is ready, and what comes now is heard from the stream
         told = []
         for one, source, corrected in [
             (bar(MINUTE, 101), 0, False),
