@@ -2,6 +2,7 @@
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 EXAMPLE_PASSWORDS = frozenset({"icecreamyummy", "password", "postgres", "changeme", "secret"})
 
 SHORTEST_TOKEN = 16
+#: What may follow `Bearer` in a header (RFC 6750); a comma would also end it where Flower reads it.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*")
 
 _SCHEMES = {"DATABASE_URL": ("postgresql", "postgres"), "REDIS_URL": ("redis", "rediss")}
 
@@ -123,6 +126,9 @@ def _check_token(settings: "Settings") -> None:
     if token and len(token) < SHORTEST_TOKEN:
         allowed = f"at least {SHORTEST_TOKEN} characters"
         raise BadInput("WEB_TOKEN", f"WEB_TOKEN must have {allowed}.", allowed)
+    if not _TOKEN.fullmatch(token):
+        allowed = "letters, digits and - . _ ~ + / ="
+        raise BadInput("WEB_TOKEN", f"WEB_TOKEN may only have {allowed}.", allowed)
     if settings.public and not token:
         sentence = f"BIND_ADDRESS {settings.bind_address} lets others in, but WEB_TOKEN is not set"
         raise BadInput(

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pydantic import SecretStr
+
 from app.messages import CandleMessage
 from common.clock import Clock
 from common.interval import Interval
@@ -80,11 +82,13 @@ class FetchProgress:
 class Deps:
     """`exchanges` are all that the program knows, `streaming` those that should be live now.
 
+    `token` is what everybody must show; None where only this machine is let in.
     `heartbeat` reads what an exchange's stream last said of itself, `jobs` the fetches under way;
     `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
     """
 
     clock: Clock
+    token: SecretStr | None
     exchanges: tuple[str, ...]
     streaming: tuple[str, ...]
     symbols: Symbols

@@ -12,9 +12,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import BadInput
-from web import errors, pages, vendor
+from web import errors, pages, sign_in, vendor
 from web.api import analytics, bars, health, selftest, symbols
 from web.deps import OpenDeps
+from web.door import Door
+from web.guesses import Guesses
 from web.live import endpoint
 from web.live.hub import open_hub
 from web.wired import open_wired
@@ -35,10 +37,12 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         lifespan=lambda app: _serving(app, open_deps),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for module in (bars, symbols, analytics, selftest, health, endpoint, vendor, pages):
+    for module in (bars, symbols, analytics, selftest, health, endpoint, vendor, pages, sign_in):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
+    app.state.guesses = Guesses()
     app.add_middleware(AskAgain)
+    app.add_middleware(Door)
     errors.install(app)
     return app
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
-from web import vendor
+from web import session, vendor
 
 router = APIRouter(include_in_schema=False)
 templates = Jinja2Templates(Path(__file__).parent / "templates")
@@ -37,4 +37,6 @@ async def analytics(request: Request) -> HTMLResponse:
 
 
 def _page(request: Request, template: str) -> HTMLResponse:
-    return templates.TemplateResponse(request, template, {"missing": vendor.missing()}, headers=HEADERS)
+    signed_in = request.app.state.deps.token is not None and session.COOKIE in request.cookies
+    told = {"missing": vendor.missing(), "signed_in": signed_in}
+    return templates.TemplateResponse(request, template, told, headers=HEADERS)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app import wiring
@@ -65,15 +66,29 @@ async def open_wired() -> AsyncIterator[Deps]:
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE))
         redis = await stack.enter_async_context(wiring.open_redis(settings))
-        yield deps_of(stores, redis, wiring.clock(settings), wiring.known_exchanges(), settings.streaming)
+        yield deps_of(
+            stores,
+            redis,
+            wiring.clock(settings),
+            wiring.known_exchanges(),
+            settings.streaming,
+            token=settings.web_token if settings.public else None,
+        )
 
 
 def deps_of(
-    stores: wiring.Stores, redis: Redis, clock: Clock, exchanges: tuple[str, ...], streaming: tuple[str, ...]
+    stores: wiring.Stores,
+    redis: Redis,
+    clock: Clock,
+    exchanges: tuple[str, ...],
+    streaming: tuple[str, ...],
+    *,
+    token: SecretStr | None,
 ) -> Deps:
     """What the web needs, over the stores of one database and one Redis."""
     return Deps(
         clock=clock,
+        token=token,
         exchanges=exchanges,
         streaming=streaming,
         symbols=RememberedSymbols(stores.symbols, clock),

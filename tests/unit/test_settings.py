@@ -286,6 +286,14 @@ def test_a_short_token_is_refused(tmp_path: Path) -> None:
         load(tmp_path, {"WEB_TOKEN": "short"})
 
 
+@pytest.mark.parametrize("sign", [",", " ", "é", ":", '"'])
+def test_a_token_has_no_sign_that_a_header_or_flower_would_read_otherwise(tmp_path: Path, sign: str) -> None:
+    with pytest.raises(BadInput) as told:
+        load(tmp_path, {"WEB_TOKEN": f"a-word-long{sign}enough"})
+    assert str(told.value) == "WEB_TOKEN may only have letters, digits and - . _ ~ + / =."
+    assert load(tmp_path, {"WEB_TOKEN": "aZ09-._~+/aZ09=="}).web_token
+
+
 def test_a_simulated_market_may_stand_on_servers_that_were_named(tmp_path: Path) -> None:
     environ = {"DATA_DIR": str(tmp_path), "POSTGRES_HOST": "db", "SIMULATOR_HOST": "sim", **PASSWORDS}
     found = load_settings(environ, tmp_path / ".env", simulator=True)

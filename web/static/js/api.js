@@ -5,6 +5,7 @@ const UNREACHABLE = "The server cannot be reached.";
 async function get(path, parameters = {}) {
   const query = new URLSearchParams(parameters);
   const answer = await fetch(`${path}?${query}`).catch(() => { throw new Error(UNREACHABLE); });
+  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Error(body.detail ?? `The server answered ${answer.status}.`);
   return body;
