@@ -4,11 +4,14 @@ import json
 import urllib.error
 import urllib.request
 
+from pydantic import SecretStr
 
-def missing(url: str) -> str:
+
+def missing(url: str, token: SecretStr | None) -> str:
     """What /ready waits for, in its own words; empty when it waits for nothing."""
+    headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token else {}
     try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=5):
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/ready", headers=headers), timeout=5):
             return ""
     except urllib.error.HTTPError as error:
         return _reasons(error.read())

@@ -79,5 +79,9 @@ def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
 
 
 def _flower(settings: Settings, environment: Mapping[str, str]) -> Role:
+    """Others log in as `candlehouse`, which the environment tells it: a command line is for all to read."""
     address = [f"--address={settings.listen}", f"--port={settings.celery_port}"]
-    return Role("flower", [*CELERY, "flower", *address], settings.log_dir / "celery/flower.log", environment)
+    if settings.public and settings.web_token:
+        environment = {**environment, "FLOWER_BASIC_AUTH": f"candlehouse:{settings.web_token.get_secret_value()}"}
+    command = [sys.executable, "-m", "celery_app.flower", *address]
+    return Role("flower", command, settings.log_dir / "celery/flower.log", environment)

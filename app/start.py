@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TypeVar
 
+from pydantic import SecretStr
+
 from app import embedded, readiness, roles, running
 from app.ports import must_be_free
 from app.processes import Process, stop_leftovers
@@ -31,6 +33,8 @@ MakeRoles = Callable[[Settings, Mapping[str, str]], list[Role]]
 Say = Callable[[str], None]
 #: Called once every role is started; what it tells is for people.
 Announce = Callable[[Running], Awaitable[None]]
+#: What the web at an address still waits for; it may want a token.
+Missing = Callable[[str, SecretStr | None], str]
 Result = TypeVar("Result")
 
 
@@ -41,7 +45,7 @@ async def run(
     *,
     first: Sequence[list[str]] = FIRST,
     make_roles: MakeRoles = roles.all_roles,
-    missing: Callable[[str], str] = readiness.missing,
+    missing: Missing = readiness.missing,
     announce: Announce | None = None,
 ) -> None:
     """Start everything, say so once it is ready, and stop everything on the first SIGINT, SIGTERM or SIGHUP.
@@ -68,7 +72,7 @@ class _Start:
         say: Say,
         first: Sequence[list[str]],
         make_roles: MakeRoles,
-        missing: Callable[[str], str],
+        missing: Missing,
         announce: Announce | None,
     ) -> None:
         self._announce = announce or self._say_ready
@@ -133,7 +137,7 @@ class _Start:
 
     async def _say_ready(self, state: Running) -> None:
         url, told = state.web_url, ""
-        while waiting := await asyncio.to_thread(self._missing, url):
+        while waiting := await asyncio.to_thread(self._missing, url, self._settings.web_token):
             if waiting != told:
                 self._say(f"Waiting for {waiting} …")
                 told = waiting
