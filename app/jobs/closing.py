@@ -122,7 +122,7 @@ def _correct(series: _Series, told: CandleMessage, candle: Candle, now_ms: int) 
 
 
 def _rank(one: CandleMessage) -> tuple[float, ...]:
-    """The store keeps the greater of two states of one minute (candles_merge.sql): so do we."""
+    """The store keeps the greater of two states of one minute (candles_correct.sql): so do we."""
     trades = -1 if one.trades is None else one.trades
     quote_volume = -1.0 if one.quote_volume is None else one.quote_volume
     return (one.source, one.volume, trades, quote_volume, one.high, one.low, one.close, one.open)

@@ -1,14 +1,19 @@
 """The live job: what the exchange told last of a minute reaches Redis, whatever breaks on the way."""
 
 import asyncio
+from collections.abc import Sequence, Sized
 from typing import Any
 
+import pytest
 import redis.asyncio
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
+from app.buffer import Buffer
+from app.messages import CandleMessage
 from app.stores.heartbeat import rung
+from app.stores.latest import LiveSink
 from common.clock import Clock
 from common.market import Instrument
 from common.span import MINUTE_MS, floor_minute
@@ -157,19 +162,35 @@ async def holds(client: Redis, stream: str, time_ms: int, volume: float) -> bool
     return any(one.time == time_ms and one.volume == volume for one in await told(client, stream))
 
 
-async def test_what_was_heard_before_stopping_is_written(redis_client: redis.asyncio.Redis) -> None:
-    minute_ms = floor_minute(now_ms())
+async def test_what_was_heard_before_stopping_is_written(
+    redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both what a write under way had taken and what waited behind it."""
+    minute_ms, taken, heard, write, put = floor_minute(now_ms()), [], set[str](), LiveSink.write, Buffer.put
 
-    async def flood(socket: ServerConnection) -> None:
-        for volume in range(1, 2000):
-            await socket.send(kline(minute_ms, volume))
+    async def slow(sink: LiveSink, messages: Sequence[CandleMessage]) -> None:
+        taken.append(messages)
+        await (write(sink, messages) if len(taken) > 1 else asyncio.Event().wait())
+
+    def listen(buffer: Buffer, message: CandleMessage) -> None:
+        put(buffer, message)
+        heard.add(message.base)
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(kline(minute_ms, 1))
+        await eventually(lambda: reached(taken, 1))
+        await socket.send(kline(minute_ms, 2, symbol="ETHUSDT"))
         await socket.wait_closed()
 
-    async with exchange_server(flood) as url:
-        async with live(BINANCE, [BTC], url, redis_client):
-            await eventually(lambda: redis_client.xlen("live_binance"))
-        newest = await redis_client.hget("ws_send_binance;;BTC;;USDT", "volume")
-    assert newest == repr((await told(redis_client, "live_binance"))[-1].volume).encode()
+    monkeypatch.setattr(LiveSink, "write", slow)
+    monkeypatch.setattr(Buffer, "put", listen)
+    async with exchange_server(talk) as url, live(BINANCE, [BTC, ETH], url, redis_client):
+        await eventually(lambda: reached(heard, 2))
+    assert [(one.base, one.volume) for one in await told(redis_client, "live_binance")] == [("BTC", 1), ("ETH", 2)]
+
+
+async def reached(seen: Sized, count: int) -> bool:
+    return len(seen) == count
 
 
 async def test_every_connection_of_an_exchange_is_used(redis_client: redis.asyncio.Redis) -> None:
@@ -189,9 +210,5 @@ async def test_every_connection_of_an_exchange_is_used(redis_client: redis.async
     clock = Clock(10, now_ms())
     async with exchange_server(count) as url, live(bitfinex, many, url, redis_client, clock):
         await eventually(lambda: has(redis_client, "bitfinex", connections="3", symbols="60"))
-    await eventually(lambda: three(subscribed))
+    await eventually(lambda: reached(subscribed, 3))
     assert sorted(subscribed) == [10, 25, 25]
-
-
-async def three(counts: list[int]) -> bool:
-    return len(counts) == 3
