@@ -25,7 +25,7 @@ from pydantic import AliasGenerator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app import running
-from app.settings_checks import check, is_loopback, refuse_unknown, sentence_of
+from app.settings_checks import COMPOSE_ONLY, check, is_loopback, refuse_unknown, sentence_of
 from app.settings_secrets import FILES, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import simulated
@@ -194,7 +194,7 @@ def load_settings(
         {name: value for name, value in (os.environ if environ is None else environ).items() if value}
     )
     written = with_files({name: value for name, value in dotenv_values(dotenv).items() if value})
-    refuse_unknown(written, [*known_variables(), *FILES], dotenv)
+    refuse_unknown(written, [*known_variables(), *FILES, *COMPOSE_ONLY], dotenv)
     data_dir = Path(given.get("DATA_DIR") or written.get("DATA_DIR") or "local_data").absolute()
     instance = running.alive(data_dir)
     on_its_own = demo or any(is_elsewhere(given, name, instance) for name in CONNECTIONS)

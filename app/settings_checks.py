@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 EXAMPLE_PASSWORDS = frozenset({"icecreamyummy", "password", "postgres", "changeme", "secret"})
 
 SHORTEST_TOKEN = 16
+
+#: Names in `.env` that docker-compose.yml alone reads.
+COMPOSE_ONLY = (
+    "APP_MEMORY",
+    "DOCKER_SOCKET",
+    "GRAFANA_PASSWORD",
+    "GRAFANA_PORT",
+    "POSTGRES_MEMORY",
+    "PROMETHEUS_PORT",
+    "REDIS_MEMORY",
+    "ROLE_MEMORY",
+    "WEB_PORTS",
+)
 #: What may follow `Bearer` in a header (RFC 6750); a comma would also end it where Flower reads it.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*")
 

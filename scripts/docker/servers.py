@@ -39,7 +39,9 @@ async def until_redis_answers(settings: Settings) -> None:
                 try:
                     await redis.ping()
                 except AuthenticationError as error:
-                    raise Rejected(f"Redis refuses: {error}. {_ADVICE.format('REDIS_PASSWORD')}") from error
+                    raise Rejected(
+                        f"Redis refuses: {str(error).rstrip('.')}. {_ADVICE.format('REDIS_PASSWORD')}"
+                    ) from error
 
     await _until(ask)
 

@@ -1,0 +1,1 @@
+"""The whole stack on a real Docker Engine: `python3 -m tests.stack`, with nothing but Python and Docker."""
