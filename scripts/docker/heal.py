@@ -18,6 +18,8 @@ from urllib.parse import quote
 
 SOCKET = Path("/var/run/docker.sock")
 SIGKILL = "9"
+#: With which an image asks to stop: INT, QUIT, TERM.
+STOP_SIGNALS = {"2", "3", "15"}
 #: The engine remembers its last 256 events; what happened while nobody watched is looked for this far back.
 PAST_S = 600
 
@@ -47,9 +49,9 @@ class Killed:
         """Events in the order in which they happened; `down` is by id, with the name."""
         ident, facts = event["Actor"]["ID"], event["Actor"]["Attributes"]
         match event["Action"]:
-            case "kill" if facts.get("signal") != SIGKILL:
+            case "kill" if facts.get("signal") in STOP_SIGNALS:
                 self._asked.add(ident)
-            case "kill" if ident not in self._asked:
+            case "kill" if facts.get("signal") == SIGKILL and ident not in self._asked:
                 self._shot.add(ident)
             case "die" if ident in self._shot:
                 self.down[ident] = facts.get("name", ident)

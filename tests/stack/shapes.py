@@ -55,7 +55,7 @@ def scales_out(stack: Stack) -> str:
             "initialized",
             lambda: stack.init_log()[-1:] == INIT_LINES[-1:] and stack.state("coin-app") == "healthy",
         )
-        roles = stack.run("docker", "top", "coin-app", "-eo", "args")
+        roles = stack.run("docker", "top", "coin-app", "-eo", "pid,args")
         expect("scripts.fetchers.ws" not in roles and " worker " not in roles, "coin-app runs them still")
         names = stack.run("docker", "ps", "--format", "{{.Names}}")
         for service in ("stream-1", "update-1", "worker-1", "worker-2", "beat-1", "web-1", "web-2"):

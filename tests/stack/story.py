@@ -215,6 +215,11 @@ def is_up(stack: Stack) -> bool:
     return is_up(stack)
 
 
+def complete_starts(stack: Stack) -> int:
+    """How often init.log tells of one."""
+    return stack.init_log().count(INIT_LINES[-1])
+
+
 def all_is_true(stack: Stack) -> str:
     """The latest hour of every market, and the day that was fetched."""
     return f"{truth.everything_becomes_true(stack, 60)}; {truth.the_day_is_true(stack, DAY_START_MS)}"
@@ -225,12 +230,12 @@ def heals_a_crash(stack: Stack) -> str:
     kill = ("docker", "exec", "-u", "candlehouse", "coin-app", "pkill", "-9", "-f")
     stack.run(*kill, "uvicorn web.main")
     until(60, "the supervisor brought the page back", lambda: stack.status_of("WEB_PORT", "/health") == 200)
-    starts = stack.init_log().count(INIT_LINES[-1])
+    starts = complete_starts(stack)
     stack.run(*kill, "^python -m scripts.docker.start")
     until(
         120,
         "Docker brought coin-app back",
-        lambda: is_up(stack) and stack.init_log().count(INIT_LINES[-1]) > starts,
+        lambda: is_up(stack) and complete_starts(stack) > starts,
     )
     return truth.everything_becomes_true(stack, 60)
 
@@ -249,10 +254,10 @@ def stops_in_time(stack: Stack) -> str:
 def comes_back_after_down(stack: Stack) -> str:
     """`docker compose down` and `up` lose nothing, and what was missed meanwhile is healed"""
     until(120, "all is well", lambda: is_up(stack))
-    rows, starts = int(stack.sql("SELECT count(*) FROM candles")), stack.init_log().count(INIT_LINES[-1])
+    rows, starts = int(stack.sql("SELECT count(*) FROM candles")), complete_starts(stack)
     stack.compose("down")
     stack.compose("up", "-d")
-    until(120, "all is well", lambda: is_up(stack) and stack.init_log().count(INIT_LINES[-1]) > starts)
+    until(120, "all is well", lambda: is_up(stack) and complete_starts(stack) > starts)
     expect(int(stack.sql("SELECT count(*) FROM candles")) >= rows, "candles were lost")
     return f"{rows} candles; {truth.everything_becomes_true(stack, 60)}"
 

@@ -26,10 +26,8 @@ STUBBORN = [event("kill", signal="2"), event("kill", signal="9"), event("die", e
         ([*KILL, event("start"), *KILL], {"a": "coin-a"}),
         ([*KILL, event("start"), *STOP], {}),
         ([*STOP, event("start"), *KILL], {"a": "coin-a"}),
-        (
-            [event("kill", signal="9"), event("kill", "b", signal="15"), event("die", "b"), event("die")],
-            {"a": "coin-a"},
-        ),
+        ([KILL[0], event("kill", "b", signal="15"), event("die", "b"), KILL[1]], {"a": "coin-a"}),
+        ([event("kill", signal="1"), *KILL], {"a": "coin-a"}),
         ([*KILL, event("destroy")], {}),
     ],
 )
