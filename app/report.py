@@ -71,7 +71,7 @@ def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:
 
 
 async def _stored(settings: Settings, report: Report) -> None:
-    async with wiring.open_stores(settings, pool_size=1) as stores:
+    async with wiring.open_stores(settings, pool_size=1, role="status") as stores:
         async with stores.db.connection() as connection:
             report.candles, report.symbols = await connection.fetchrow(sql("status_counts"))
         report.dirty = await stores.rollups.dirty_count()

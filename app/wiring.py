@@ -49,9 +49,9 @@ def open_redis(settings: Settings) -> Redis:
 
 
 @asynccontextmanager
-async def open_stores(settings: Settings, *, pool_size: int = 5) -> AsyncIterator[Stores]:
-    """The stores, for as long as the context lasts."""
-    db = open_database(settings.database_url, pool_size=pool_size)
+async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "") -> AsyncIterator[Stores]:
+    """The stores, for as long as the context lasts; the server shows who we are as `candlehouse {role}`."""
+    db = open_database(settings.database_url, pool_size=pool_size, name=f"candlehouse {role}".strip())
     try:
         yield Stores(
             db,

@@ -44,7 +44,7 @@ async def open_resources(settings: Settings | None = None) -> AsyncIterator[Reso
     clock, redis = wiring.clock(settings), wiring.open_redis(settings)
     http = wiring.open_http(settings, redis)
     try:
-        async with wiring.open_stores(settings) as stores:
+        async with wiring.open_stores(settings, role="worker") as stores:
             yield Resources(settings, clock, redis, http, stores, LiveSink(redis, clock))
     finally:
         await http.close()

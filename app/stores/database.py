@@ -19,7 +19,7 @@ from common.errors import CandlehouseError, Rejected, Retryable
 
 #: PostgreSQL counts microseconds from 2000-01-01.
 POSTGRES_EPOCH_MS = 946_684_800_000
-SESSION = {"TimeZone": "UTC", "application_name": "candlehouse", "jit": "off", "work_mem": "16MB"}
+SESSION = {"TimeZone": "UTC", "jit": "off", "work_mem": "16MB"}
 
 _LOST = (
     OSError,
@@ -93,14 +93,14 @@ class Database:
         return None
 
 
-def open_database(url: str, *, pool_size: int = 5) -> Database:
-    """`url` is a plain postgresql:// address."""
+def open_database(url: str, *, pool_size: int = 5, name: str = "candlehouse") -> Database:
+    """`url` is a plain postgresql:// address; pg_stat_activity shows the sessions under `name`."""
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args={"server_settings": SESSION, "timeout": 10},
+        connect_args={"server_settings": {**SESSION, "application_name": name}, "timeout": 10},
     )
     event.listen(engine.sync_engine, "connect", _speak_milliseconds)
     return Database(engine)

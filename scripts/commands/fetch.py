@@ -69,7 +69,7 @@ class _Desk:
 async def _open(settings: Settings) -> AsyncIterator[_Desk]:
     redis = wiring.open_redis(settings)
     try:
-        async with wiring.open_stores(settings) as stores:
+        async with wiring.open_stores(settings, role="fetch") as stores:
             yield _Desk(settings, wiring.clock(settings), redis, stores, Console())
     finally:
         await redis.aclose()

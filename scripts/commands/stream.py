@@ -38,7 +38,7 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
     redis, clock = wiring.open_redis(settings), wiring.clock(settings)
     http = wiring.open_http(settings, redis)
     try:
-        async with wiring.open_stores(settings) as stores:
+        async with wiring.open_stores(settings, role=f"stream {exchange.name}") as stores:
             known = await instruments.wait_for_markets(
                 exchange,
                 get=lambda request: http.get_retrying(exchange, request, attempts=2),

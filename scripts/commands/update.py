@@ -23,7 +23,7 @@ def update(
 async def _update(settings: Settings) -> None:
     redis = wiring.open_redis(settings)
     try:
-        async with wiring.open_stores(settings) as stores:
+        async with wiring.open_stores(settings, role="update") as stores:
             await run_update(
                 ClosedStream(redis, socket.gethostname()),
                 stores.candles,

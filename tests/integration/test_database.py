@@ -3,9 +3,12 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from app import wiring
+from app.settings import load_settings
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.database import Database, open_database
 from app.stores.symbols import SymbolStore
@@ -28,6 +31,13 @@ async def test_a_wrong_password_is_refused_for_good(postgres_url: str) -> None:
     with pytest.raises(Rejected, match="password authentication failed"):
         await SymbolStore(database).load()
     await database.close()
+
+
+async def test_the_server_shows_each_session_under_its_role(postgres_url: str, tmp_path: Path) -> None:
+    settings = load_settings({"DATABASE_URL": postgres_url, "DATA_DIR": str(tmp_path)}, tmp_path / "none")
+    for role, shown in (("update", "candlehouse update"), ("", "candlehouse")):
+        async with wiring.open_stores(settings, role=role) as stores, stores.db.connection() as connection:
+            assert await connection.fetchval("SHOW application_name") == shown
 
 
 async def test_a_lost_connection_is_retryable_and_the_next_try_succeeds(database: Database) -> None:
