@@ -40,7 +40,7 @@ def test_every_setting_reaches_the_containers_or_is_left_out_on_purpose(compose:
 
 def test_every_variable_of_the_compose_file_is_a_documented_one() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    used = set(re.findall(r"\$\{([A-Z_]+)", text)) - {"COMPOSE_PROJECT_NAME"}
+    used = set(re.findall(r"(?:\$\{|environment: )([A-Z_]+)", text)) - {"COMPOSE_PROJECT_NAME"}
     assert set(COMPOSE_ONLY) <= used
     assert used <= {*known_variables(), *COMPOSE_ONLY}
 
