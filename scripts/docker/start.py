@@ -53,6 +53,8 @@ async def _everything(settings: Settings) -> None:
     with told.telling("Redis is ready to connect", "Cannot connect to Redis"):
         await servers.until_redis_answers(settings)
     elsewhere = [kind for kind in SEPARABLE if _here(f"coin-{kind}")]
+    left = f"; left to services of their own: {', '.join(elsewhere)}" if elsewhere else ""
+    typer.echo(f"Starting {', '.join(settings.exchange_names)} on a {settings.market} market{left}")
     if "beat" not in elsewhere:
         await servers.forget_beat(settings)
 

@@ -61,7 +61,8 @@ def test_every_started_service_is_restarted_limited_and_logs_within_bounds(compo
 
 def test_ports_are_published_where_bind_address_says(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    assert services["prometheus"].pop("ports") == ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"]  # it knows no password
+    # Prometheus knows no password, so nobody else may ask it.
+    assert services["prometheus"].pop("ports") == ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports and [port for port in ports if not port.startswith("${BIND_ADDRESS:-127.0.0.1}:")] == []
 
