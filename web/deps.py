@@ -79,6 +79,25 @@ class FetchProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredFigures:
+    """`candles` is an estimate; `failures` are fetches that nothing has repaired since, by exchange."""
+
+    candles: int
+    symbols: int
+    dirty: int
+    failures: Mapping[str, int]
+
+
+class Figures(Protocol):
+    async def stored(self) -> StoredFigures: ...
+    async def backlog(self) -> int:
+        """Closed candles that are not in the database yet."""
+
+    async def queues(self) -> Mapping[str, int]:
+        """Messages in each of Celery's queues."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deps:
     """`exchanges` are all that the program knows, `streaming` those that should be live now.
 
@@ -97,6 +116,7 @@ class Deps:
     feed: Feed
     heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]
     jobs: Callable[[], Awaitable[list[FetchProgress]]]
+    figures: Figures
     database_answers: Callable[[], Awaitable[None]]
     redis_answers: Callable[[], Awaitable[None]]
 

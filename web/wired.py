@@ -19,6 +19,7 @@ from app.stores.plan import PlanStore
 from app.stores.redis_errors import translated
 from common.clock import Clock
 from web.deps import Deps, FetchProgress, Rows
+from web.figures import WiredFigures
 from web.remembered import RememberedSymbols
 
 #: Connections to PostgreSQL of one web process.
@@ -64,8 +65,9 @@ async def open_wired() -> AsyncIterator[Deps]:
     """Read the settings and open their servers, none of which is connected before its first use."""
     settings = load_settings()
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE))
+        stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE, role="web"))
         redis = await stack.enter_async_context(wiring.open_redis(settings))
+        broker = await stack.enter_async_context(Redis.from_url(settings.celery_broker_url))
         yield deps_of(
             stores,
             redis,
@@ -73,6 +75,7 @@ async def open_wired() -> AsyncIterator[Deps]:
             wiring.known_exchanges(),
             settings.streaming,
             token=settings.web_token if settings.public else None,
+            broker=broker,
         )
 
 
@@ -84,6 +87,7 @@ def deps_of(
     streaming: tuple[str, ...],
     *,
     token: SecretStr | None,
+    broker: Redis,
 ) -> Deps:
     """What the web needs, over the stores of one database and one Redis."""
     return Deps(
@@ -97,6 +101,7 @@ def deps_of(
         feed=LiveFeed(redis),
         heartbeat=partial(heartbeat.told, redis),
         jobs=_jobs(stores.plan),
+        figures=WiredFigures(stores, redis, broker, exchanges),
         database_answers=_database_answers(stores.db),
         redis_answers=_redis_answers(redis),
     )

@@ -221,7 +221,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         "test",
         "status",
     )
-    assert described["paths"].keys() == {*(f"/api/{route}" for route in routes), "/health", "/ready"}
+    assert described["paths"].keys() == {*(f"/api/{route}" for route in routes), "/health", "/metrics", "/ready"}
     row = described["paths"]["/api/ohlcvs"]["get"]["responses"]["200"]["content"]["application/json"]["schema"][
         "items"
     ]

@@ -40,6 +40,10 @@ class Board:
         return self.market.instrument.exchange
 
     @property
+    def listeners(self) -> int:
+        return len(self._clients)
+
+    @property
     def is_wanted(self) -> bool:
         return bool(self._clients or self._expected)
 

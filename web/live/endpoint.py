@@ -52,6 +52,7 @@ class Conversation:
         self._deps = deps
         self._hub = hub
         self._topics: dict[Topic, dict[str, str]] = {}
+        hub.clients += 1
         self._tags = False
 
     async def hear(self, said: Any) -> None:
@@ -66,6 +67,7 @@ class Conversation:
             await self._refuse(said, BadInput("", str(error)))
 
     def end(self) -> None:
+        self._hub.clients -= 1
         for topic in self._topics:
             self._hub.unsubscribe(self.client, topic)
 

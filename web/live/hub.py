@@ -35,6 +35,8 @@ class Hub:
     """Lives in `tasks`. Boards exist while somebody wants them, streams are read while they have a board."""
 
     def __init__(self, deps: Deps, tasks: asyncio.TaskGroup) -> None:
+        #: Connections that are open, subscribed to something or not.
+        self.clients = 0
         self._deps = deps
         self._tasks = tasks
         self._boards: dict[Topic, Board] = {}
@@ -42,6 +44,10 @@ class Hub:
         self._recent: dict[str, Recent] = {}
         self._due: dict[Board, int] = {}
         self._running: set[asyncio.Task[None]] = set()
+
+    @property
+    def subscriptions(self) -> int:
+        return sum(board.listeners for board in self._boards.values())
 
     async def subscribe(self, client: Client, market: Stored, interval: Interval, shape: Shape) -> None:
         """From now on `client` is told of every change; first of the bar as it is."""

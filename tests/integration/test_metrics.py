@@ -1,0 +1,311 @@
+"""What Prometheus is told, and that nobody asks it for a figure that is not there."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
+from websockets.asyncio.client import connect
+
+from app.messages import encode, from_candle
+from app.stores.backlog import closed_candles
+from app.stores.closed_stream import ClosedStream
+from app.stores.database import Database
+from app.stores.errors import ErrorStore, FetchError
+from app.stores.heartbeat import tell
+from app.stores.latest import CLOSED_CANDLES
+from common.errors import Retryable
+from common.market import Candle, Source
+from common.span import MINUTE_MS, Span, floor_minute
+from tests.fixtures.web import (
+    BTC,
+    EXCHANGES,
+    NOW_MS,
+    SetClock,
+    every_minute,
+    listening,
+    minutes,
+    rest,
+    store,
+    web_deps,
+)
+from web.api import metrics
+from web.deps import Deps, FetchProgress
+from web.metrics import MEANINGS
+
+ROOT = Path(__file__).parents[2]
+MONITORING = ROOT / "scripts/docker/monitoring"
+MINUTE = floor_minute(NOW_MS)
+
+Samples = dict[str, float]
+
+
+@pytest.fixture
+def deps(database: Database, redis_client: Redis) -> Deps:
+    return web_deps(database, redis_client, SetClock())
+
+
+@pytest.fixture
+async def web(deps: Deps) -> AsyncIterator[httpx.AsyncClient]:
+    async with rest(deps) as client:
+        yield client
+
+
+async def scrape(web: httpx.AsyncClient) -> Samples:
+    """`name{label=value}` -> value."""
+    answer = await web.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    samples = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            labels = ",".join(f"{name}={value}" for name, value in sample.labels.items())
+            samples[f"{sample.name}{{{labels}}}"] = sample.value
+    return samples
+
+
+def some(samples: Samples, word: str) -> Samples:
+    return {name: value for name, value in samples.items() if word in name}
+
+
+async def await_value(web: httpx.AsyncClient, name: str, value: float) -> None:
+    async with asyncio.timeout(10):
+        while (await scrape(web))[name] != value:  # noqa: ASYNC110  the server's own doing
+            await asyncio.sleep(0.01)
+
+
+async def close_candles(redis: Redis, count: int) -> None:
+    bars = minutes(every_minute(MINUTE - count * MINUTE_MS, count))
+    for bar in bars:
+        candle = Candle(BTC, *bar[:6], None, None, Source.CLOSING_MESSAGE)
+        await redis.xadd(CLOSED_CANDLES, {"candle": encode(from_candle(candle, NOW_MS))})
+
+
+async def test_a_streams_own_words_become_figures(web: httpx.AsyncClient, redis_client: Redis) -> None:
+    told: dict[str, str | int] = {"state": "connected", "connections": 2, "symbols": 1500, "malformed": 7}
+    await tell(redis_client, "binance", told | {"last_candle_ms": NOW_MS - 90_000})
+    of = "{exchange=binance}"
+    states = ("connecting", "silent", "closed", "stopped")
+    assert some(await scrape(web), "candlehouse_stream") == {
+        f"candlehouse_stream_up{of}": 1,
+        "candlehouse_stream_state{exchange=binance,state=connected}": 1,
+        **{f"candlehouse_stream_state{{exchange=binance,state={state}}}": 0 for state in states},
+        f"candlehouse_stream_connections{of}": 2,
+        f"candlehouse_stream_symbols{of}": 1500,
+        f"candlehouse_stream_newest_candle_age_seconds{of}": 90,
+        f"candlehouse_stream_malformed_total{of}": 7,
+    }
+    await tell(redis_client, "binance", {"last_candle_ms": NOW_MS - 180_001})
+    assert (await scrape(web))[f"candlehouse_stream_up{of}"] == 0
+
+
+async def test_a_stream_that_does_not_run_is_told_as_stopped_and_without_an_age(web: httpx.AsyncClient) -> None:
+    samples = await scrape(web)
+    assert samples["candlehouse_stream_state{exchange=binance,state=stopped}"] == 1
+    assert samples["candlehouse_stream_up{exchange=binance}"] == 0
+    assert some(samples, "age_seconds") == {}
+
+
+async def test_what_is_stored_and_what_failed_is_counted(web: httpx.AsyncClient, database: Database) -> None:
+    await store(database, BTC, minutes(every_minute(MINUTE - 3 * MINUTE_MS, 3)))
+    for number in range(2):
+        span = Span(MINUTE, MINUTE + (number + 1) * MINUTE_MS)
+        await ErrorStore(database).record(FetchError("bitfinex", "BTCUSD", span, "Rejected", "no"), NOW_MS)
+    samples = await scrape(web)
+    failures = {name: 2.0 * (name == "bitfinex") for name in EXCHANGES}
+    wanted = {f"candlehouse_fetch_failures{{exchange={name}}}": count for name, count in failures.items()}
+    assert some(samples, "fetch_failures") == wanted
+    async with database.connection() as connection:
+        dirty = await connection.fetchval("SELECT count(*) FROM rollup_dirty")
+    assert dirty > 0 and samples["candlehouse_rollup_dirty_rows{}"] == dirty
+    assert samples["candlehouse_candles{}"] >= 0 and samples["candlehouse_symbols{}"] == 0
+
+
+async def test_the_fetches_of_an_exchange_are_summed(deps: Deps) -> None:
+    async def jobs() -> list[FetchProgress]:
+        return [
+            FetchProgress(1, "binance", "running", 20_000, 5_000, 15_000, 15, 1),
+            FetchProgress(2, "binance", "queued", 1_000, 1_000, 0, 0, 2),
+        ]
+
+    sums = {"jobs": 2, "candles": 21_000, "candles_left": 6_000, "rows": 15_000, "requests": 15, "errors": 3}
+    async with rest(replace(deps, jobs=jobs)) as web:
+        samples = await scrape(web)
+    for what, value in sums.items():
+        assert samples[f"candlehouse_fetch_{what}{{exchange=binance}}"] == value, what
+        assert samples[f"candlehouse_fetch_{what}{{exchange=bitfinex}}"] == 0, what
+
+
+async def test_closed_candles_count_until_the_database_has_them(
+    web: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    assert (await scrape(web))["candlehouse_closed_candles_backlog{}"] == 0
+    await close_candles(redis_client, 5)
+    assert await closed_candles(redis_client) == 5
+    updater = ClosedStream(redis_client, "one")
+    await updater.ensure_group()
+    assert await closed_candles(redis_client) == 5
+    taken = await updater.read(3, 10)
+    assert await closed_candles(redis_client) == 5
+    await updater.ack([entry for entry, _ in taken])
+    assert (await scrape(web))["candlehouse_closed_candles_backlog{}"] == 2
+
+
+async def test_celerys_queues_are_counted(web: httpx.AsyncClient, redis_client: Redis) -> None:
+    await redis_client.rpush("bitfinex_rest", "a message", "another")
+    wanted = {f"candlehouse_queue_length{{queue={name}_rest}}": 0 for name in (*EXCHANGES, "all")}
+    wanted["candlehouse_queue_length{queue=bitfinex_rest}"] = 2
+    assert some(await scrape(web), "queue_length") == wanted
+
+
+async def test_websockets_are_counted_while_they_are_open(deps: Deps, database: Database) -> None:
+    await store(database, BTC, [])
+    names = {"event_type": "subscribe", "data_type": "ohlcv", "exchange": "binance", "base_id": "BTC", "mls": True}
+    async with listening(deps) as address, httpx.AsyncClient(base_url=f"http://{address}") as web:
+        async with connect(f"ws://{address}/api/ohlcvs") as one, connect(f"ws://{address}/api/ohlcvs"):
+            for interval in ("1m", "1h"):
+                await one.send(json.dumps(names | {"quote_id": "USDT", "interval": interval}))
+            await await_value(web, "candlehouse_websocket_clients{}", 2)
+            await await_value(web, "candlehouse_websocket_subscriptions{}", 2)
+        await await_value(web, "candlehouse_websocket_clients{}", 0)
+        await await_value(web, "candlehouse_websocket_subscriptions{}", 0)
+
+
+class Away:
+    """Figures of servers that do not answer; `slow` ones keep us waiting."""
+
+    def __init__(self, *, slow: bool) -> None:
+        self._slow = slow
+
+    async def _fail(self) -> Any:
+        if self._slow:
+            await asyncio.Event().wait()
+        raise Retryable("away")
+
+    stored = backlog = queues = _fail
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_source_that_does_not_answer_costs_its_own_figures_alone(
+    deps: Deps, slow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "LIMIT_S", 0.05 if slow else 60)
+    async with rest(replace(deps, figures=Away(slow=slow))) as web:
+        samples = await scrape(web)
+    assert set(some(samples, "source_up").values()) == {0}
+    assert len(some(samples, "source_up")) == 3
+    assert some(samples, "queue_length") == some(samples, "fetch_") == {}
+    assert samples["candlehouse_websocket_clients{}"] == 0
+
+
+async def test_all_sources_answer_where_all_is_well(web: httpx.AsyncClient) -> None:
+    wanted = {f"candlehouse_source_up{{source={name}}}": 1 for name in ("database", "redis", "queues")}
+    assert some(await scrape(web), "source_up") == wanted
+
+
+async def test_the_version_that_runs_is_the_projects(web: httpx.AsyncClient) -> None:
+    (name,) = some(await scrape(web), "build_info")
+    written = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert written and f"version={written[1]}}}" in name
+
+
+async def test_prometheus_own_form_is_answered_too(web: httpx.AsyncClient, redis_client: Redis) -> None:
+    await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
+    wanted = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.3,*/*;q=0.1"
+    answer = await web.get("/metrics", headers={"Accept": wanted})
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    told = {sample.name for family in openmetrics(answer.text) for sample in family.samples}
+    assert told == {name for name, labels in (await exposed(web)).items() if labels or f"\n{name} " in answer.text}
+
+
+async def exposed(web: httpx.AsyncClient) -> dict[str, set[str]]:
+    """Each figure that /metrics names, and the labels of its samples."""
+    text = (await web.get("/metrics")).text
+    found: dict[str, set[str]] = {name: set() for name in re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] |= set(sample.labels)
+    return found
+
+
+async def test_the_reference_describes_each_figure_with_its_labels_and_nothing_else(
+    web: httpx.AsyncClient, redis_client: Redis
+) -> None:
+    await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
+    table = (ROOT / "docs/reference/metrics.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)
+    described = {
+        name: set(re.findall(r"(?:^|[ ,])`(\w+)`(?=:| `|\s*$)", labels.split(":")[0])) for name, labels in rows
+    }
+    for name, labels in rows:
+        described[name] |= set(re.findall(r"` `(\w+)`:", labels))
+    assert described == await exposed(web)
+    assert [name for name, _ in rows] == list(MEANINGS)
+
+
+def expressions(node: Any) -> list[str]:
+    """Every `expr` in a dashboard or a file of rules."""
+    if isinstance(node, list):
+        return [found for part in node for found in expressions(part)]
+    if not isinstance(node, dict):
+        return []
+    here = [node["expr"]] if isinstance(node.get("expr"), str) else []
+    return here + [found for part in node.values() for found in expressions(part)]
+
+
+@pytest.mark.parametrize("file", ["prometheus/rules.yml", "grafana/dashboards/candlehouse.json"])
+async def test_rules_and_dashboard_ask_only_for_figures_and_labels_that_are_there(
+    web: httpx.AsyncClient, redis_client: Redis, file: str
+) -> None:
+    await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
+    asked = expressions(yaml.safe_load((MONITORING / file).read_text()))
+    figures = await exposed(web)
+    assert len(asked) > 5
+    for one in asked:
+        names = re.findall(r"\bcandlehouse_\w+", one)
+        assert names or re.match(r"up\{|ALERTS\{", one), one
+        assert [name for name in names if name not in figures] == []
+        labels = {label for group in re.findall(r"by \((\w+)\)", one) for label in [group]}
+        assert all(labels <= figures[name] for name in names), one
+
+
+def test_every_alert_says_in_one_sentence_what_is_wrong() -> None:
+    (group,) = yaml.safe_load((MONITORING / "prometheus/rules.yml").read_text())["groups"]
+    for rule in group["rules"]:
+        assert rule.keys() >= {"alert", "expr", "for", "labels", "annotations"}, rule
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert rule["annotations"]["summary"].endswith(".")
+
+
+def test_the_dashboard_finds_its_data_and_its_panels_do_not_overlap() -> None:
+    source = yaml.safe_load((MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_text())
+    provider = yaml.safe_load((MONITORING / "grafana/provisioning/dashboards/candlehouse.yml").read_text())
+    board = json.loads((MONITORING / "grafana/dashboards/candlehouse.json").read_text())
+    (uid,) = [one["uid"] for one in source["datasources"]]
+    assert provider["providers"][0]["options"]["path"] == "/var/lib/grafana/dashboards"
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        assert {panel["datasource"]["uid"], *(one["datasource"]["uid"] for one in panel["targets"])} == {uid}
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken and max(x for x, _ in cells) < 24, panel["title"]
+        taken |= cells
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_prometheus_shows_the_token_from_a_file_and_reads_the_rules_beside_its_configuration() -> None:
+    text = (MONITORING / "prometheus/prometheus.yml").read_text()
+    config = yaml.safe_load(text)
+    (job,) = config["scrape_configs"]
+    assert job["authorization"] == {"credentials_file": "/run/secrets/web_token"}
+    assert job["static_configs"] == [{"targets": ["coin-app:8000"]}]
+    assert all((MONITORING / "prometheus" / name).is_file() for name in config["rule_files"])

@@ -1,0 +1,106 @@
+"""GET /metrics: what the program knows of itself, for Prometheus, asked anew at each scrape."""
+
+import asyncio
+import platform
+import tomllib
+from collections.abc import Awaitable
+from functools import cache
+from pathlib import Path
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.report import parse
+from common.errors import CandlehouseError
+from web.deps import Deps, FetchProgress
+from web.live.hub import Hub
+from web.metrics import Scrape
+
+log = structlog.get_logger(__name__)
+router = APIRouter()
+
+#: A source that has not answered by then is told as down, long before Prometheus gives the whole scrape up.
+LIMIT_S = 5
+STATES = ("connected", "connecting", "silent", "closed", "stopped")
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """A source that does not answer is missing from the figures, and told as such."""
+    deps: Deps = request.app.state.deps
+    scrape = Scrape()
+    scrape.add("candlehouse_build_info", 1, version=version(), python=platform.python_version())
+    _clients(request.app.state.hub, scrape)
+    sources = {"redis": _redis(deps, scrape), "queues": _queues(deps, scrape), "database": _database(deps, scrape)}
+    for source, up in zip(sources, await asyncio.gather(*map(_answers, sources, sources.values())), strict=True):
+        scrape.add("candlehouse_source_up", up, source=source)
+    body, content_type = scrape.text(request.headers.get("accept", ""))
+    return Response(body, headers={"Content-Type": content_type})
+
+
+@cache
+def version() -> str:
+    """The program is a clone, never an installed distribution of its own."""
+    return str(tomllib.loads(PROJECT.read_text())["project"]["version"])
+
+
+async def _answers(source: str, asked: Awaitable[None]) -> bool:
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            await asked
+    except (CandlehouseError, TimeoutError) as error:
+        log.warning("A source of metrics does not answer", source=source, reason=str(error) or "too slow")
+        return False
+    return True
+
+
+async def _redis(deps: Deps, scrape: Scrape) -> None:
+    for exchange in deps.streaming:
+        told = await deps.heartbeat(exchange)
+        stream = parse(exchange, told, deps.clock)
+        scrape.add("candlehouse_stream_up", stream.live, exchange=exchange)
+        for state in STATES:
+            scrape.add("candlehouse_stream_state", state == stream.state, exchange=exchange, state=state)
+        scrape.add("candlehouse_stream_connections", stream.connections, exchange=exchange)
+        scrape.add("candlehouse_stream_symbols", stream.symbols, exchange=exchange)
+        if stream.age_s is not None:
+            scrape.add("candlehouse_stream_newest_candle_age_seconds", stream.age_s, exchange=exchange)
+        scrape.add("candlehouse_stream_malformed_total", int(told.get("malformed") or 0), exchange=exchange)
+    scrape.add("candlehouse_closed_candles_backlog", await deps.figures.backlog())
+
+
+async def _queues(deps: Deps, scrape: Scrape) -> None:
+    for queue, length in (await deps.figures.queues()).items():
+        scrape.add("candlehouse_queue_length", length, queue=queue)
+
+
+async def _database(deps: Deps, scrape: Scrape) -> None:
+    stored = await deps.figures.stored()
+    scrape.add("candlehouse_candles", stored.candles)
+    scrape.add("candlehouse_symbols", stored.symbols)
+    scrape.add("candlehouse_rollup_dirty_rows", stored.dirty)
+    for exchange, failures in stored.failures.items():
+        scrape.add("candlehouse_fetch_failures", failures, exchange=exchange)
+    jobs = await deps.jobs()
+    for exchange in stored.failures:
+        _fetches([job for job in jobs if job.exchange == exchange], exchange, scrape)
+
+
+def _fetches(jobs: list[FetchProgress], exchange: str, scrape: Scrape) -> None:
+    sums = {
+        "jobs": len(jobs),
+        "candles": sum(job.minutes_total for job in jobs),
+        "candles_left": sum(job.minutes_left for job in jobs),
+        "rows": sum(job.rows_written for job in jobs),
+        "requests": sum(job.requests for job in jobs),
+        "errors": sum(job.errors for job in jobs),
+    }
+    for what, value in sums.items():
+        scrape.add(f"candlehouse_fetch_{what}", value, exchange=exchange)
+
+
+def _clients(hub: Hub, scrape: Scrape) -> None:
+    scrape.add("candlehouse_websocket_clients", hub.clients)
+    scrape.add("candlehouse_websocket_subscriptions", hub.subscriptions)
