@@ -12,27 +12,28 @@ IN_PUBLIC = "relnamespace = 'public'::regnamespace"
 
 def asks_others_for_the_token(stack: Stack) -> None:
     """Opened to others, the page, the metrics and Flower want the token, whoever asks"""
-    stack.compose("up", "-d", given={"BIND_ADDRESS": "127.0.0.2"})
+    host = stack.run("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
+
+    def status(port: str, path: str, headers: dict[str, str] | None = None) -> int:
+        return stack.status_of(port, path, headers, host=host)
+
+    stack.compose("up", "-d", given={"BIND_ADDRESS": host})
     try:
-        until(120, "the page answers", lambda: status(stack, "WEB_PORT", "/health") == 200)
+        until(120, "the page answers", lambda: status("WEB_PORT", "/health") == 200)
         token = stack.secrets()["WEB_TOKEN"]
         basic = base64.b64encode(f"candlehouse:{token}".encode()).decode()
-        until(60, "Flower answers", lambda: status(stack, "CELERY_PORT", "/") == 401)
-        expect(status(stack, "WEB_PORT", "/api/symbol-exchange") == 401, "the API lets anyone in")
-        expect(status(stack, "WEB_PORT", "/metrics") == 401, "the metrics let anyone in")
+        until(60, "Flower answers", lambda: status("CELERY_PORT", "/") == 401)
+        expect(status("WEB_PORT", "/api/symbol-exchange") == 401, "the API lets anyone in")
+        expect(status("WEB_PORT", "/metrics") == 401, "the metrics let anyone in")
         bearer = {"Authorization": f"Bearer {token}"}
-        expect(status(stack, "WEB_PORT", "/api/symbol-exchange", bearer) == 200, "the token is refused")
-        expect(status(stack, "WEB_PORT", "/metrics", bearer) == 200, "the token is refused at /metrics")
-        expect(status(stack, "CELERY_PORT", "/", {"Authorization": f"Basic {basic}"}) == 200, "Flower refuses it")
+        expect(status("WEB_PORT", "/api/symbol-exchange", bearer) == 200, "the token is refused")
+        expect(status("WEB_PORT", "/metrics", bearer) == 200, "the token is refused at /metrics")
+        expect(status("CELERY_PORT", "/", {"Authorization": f"Basic {basic}"}) == 200, "Flower refuses it")
         shown = stack.run("docker", "top", "coin-app", "-eo", "pid,args")
         expect(token not in shown, "the token is in the process list")
     finally:
         stack.compose("up", "-d")
         until(120, "all is well", stack.all_well)
-
-
-def status(stack: Stack, port: str, path: str, headers: dict[str, str] | None = None) -> int:
-    return stack.status_of(port, path, headers, host="127.0.0.2")
 
 
 def scales_out(stack: Stack) -> str:
