@@ -12,6 +12,7 @@ from tests.fixtures import start
 
 TOKEN = "a-token-that-nobody-guesses"
 LIMIT_S = 100
+SOURCES = ("database", "redis", "queues")
 
 
 def status(url: str, authorization: str = "") -> int:
@@ -21,6 +22,12 @@ def status(url: str, authorization: str = "") -> int:
             return int(answer.status)
     except urllib.error.HTTPError as refused:
         return refused.code
+
+
+def figures(url: str) -> str:
+    asked = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return str(answer.read().decode())
 
 
 def command_lines(folder: str) -> list[str]:
@@ -47,10 +54,18 @@ async def test_with_a_token_it_becomes_ready_and_the_page_and_flower_let_nobody_
             assert said[-1].startswith("Candlehouse is ready with simulated exchanges: ")
             flower = f"http://127.0.0.1:{world.ports['CELERY_PORT']}"
             password = "Basic " + b64encode(f"candlehouse:{TOKEN}".encode()).decode()
-            for url in (f"{web}/ready", f"{flower}/", f"{flower}/api/tasks", f"{flower}/metrics"):
+            for url in (
+                f"{web}/ready",
+                f"{web}/metrics",
+                f"{flower}/",
+                f"{flower}/api/tasks",
+                f"{flower}/metrics",
+            ):
                 assert (status(url), status(url, password)) == (401, 200), url
             assert status(f"{web}/ready", f"Bearer {TOKEN}") == 200
             assert (status(f"{web}/health"), status(f"{flower}/healthcheck")) == (200, 200)
+            told = figures(f"{web}/metrics")
+            assert {f'candlehouse_source_up{{source="{name}"}} 1.0' for name in SOURCES} <= set(told.splitlines())
             lines = command_lines(str(world.folder))
             assert [line for line in lines if "celery_app.flower" in line and "--port=" in line]
             kept = [file.read_text() for file in world.folder.rglob("*") if file.suffix in (".log", ".json")]
