@@ -1,4 +1,4 @@
-"""What a worker does when it starts: its queues, its log, and the work that a stop left behind; beat's first word."""
+"""What a worker does when it starts: its queues, its log, work that a stop left behind; and beat's first word."""
 
 import asyncio
 import logging
