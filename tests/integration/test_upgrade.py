@@ -1,5 +1,7 @@
 """A database of an earlier version is brought forward with its rows; one that is too old is left alone."""
 
+from urllib.parse import urlsplit
+
 import asyncpg
 import pytest
 from alembic import command
@@ -64,3 +66,24 @@ def test_a_database_of_too_old_a_timescaledb_is_named_and_not_touched(empty_post
         "as its superuser run ALTER EXTENSION timescaledb UPDATE; it was not touched."
     )
     assert fetch(empty_postgres_url, TABLES) == before
+
+
+def test_whoever_connects_waits_for_no_compiler(empty_postgres_url: str) -> None:
+    assert fetch(empty_postgres_url, "SHOW jit") != [("off",)]
+    migrate.upgrade(empty_postgres_url)
+    assert fetch(empty_postgres_url, "SHOW jit") == [("off",)]
+
+
+def test_a_role_that_owns_only_the_schema_can_upgrade_all_the_same(empty_postgres_url: str) -> None:
+    execute(
+        empty_postgres_url,
+        "DROP ROLE IF EXISTS guest",
+        "CREATE ROLE guest LOGIN PASSWORD 'a-guests-word'",
+        "GRANT CREATE, USAGE ON SCHEMA public TO guest",
+    )
+    parts = urlsplit(empty_postgres_url)
+    guest = parts._replace(netloc=f"guest:a-guests-word@{parts.hostname}:{parts.port}").geturl()
+    migrate.upgrade(guest)
+    newest_file = max(file.name for file in (migrate.FOLDER / "revisions").glob("*.sql"))
+    assert fetch(guest, "SELECT version_num FROM alembic_version") == [(newest_file[:4],)]
+    execute(empty_postgres_url, "DROP OWNED BY guest CASCADE", "DROP ROLE guest")
