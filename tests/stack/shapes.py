@@ -19,10 +19,10 @@ def asks_others_for_the_token(stack: Stack) -> None:
 
     stack.compose("up", "-d", given={"BIND_ADDRESS": host})
     try:
-        until(120, "the page answers", lambda: status("WEB_PORT", "/health") == 200)
+        until(300, "the page answers", lambda: status("WEB_PORT", "/health") == 200)
         token = stack.secrets()["WEB_TOKEN"]
         basic = base64.b64encode(f"candlehouse:{token}".encode()).decode()
-        until(60, "Flower answers", lambda: status("CELERY_PORT", "/") == 401)
+        until(300, "Flower answers", lambda: status("CELERY_PORT", "/") == 401)
         expect(status("WEB_PORT", "/api/symbol-exchange") == 401, "the API lets anyone in")
         expect(status("WEB_PORT", "/metrics") == 401, "the metrics let anyone in")
         bearer = {"Authorization": f"Bearer {token}"}
@@ -33,7 +33,7 @@ def asks_others_for_the_token(stack: Stack) -> None:
         expect(token not in shown, "the token is in the process list")
     finally:
         stack.compose("up", "-d")
-        until(120, "all is well", stack.all_well)
+        until(300, "all is well", stack.all_well)
 
 
 def scales_out(stack: Stack) -> str:
@@ -52,7 +52,7 @@ def scales_out(stack: Stack) -> str:
     )
     try:
         until(
-            180,
+            300,
             "initialized",
             lambda: stack.init_log()[-1:] == INIT_LINES[-1:] and stack.state("coin-app") == "healthy",
         )
@@ -61,7 +61,7 @@ def scales_out(stack: Stack) -> str:
         names = stack.run("docker", "ps", "--format", "{{.Names}}")
         for service in ("stream-1", "update-1", "worker-1", "worker-2", "beat-1", "web-1", "web-2"):
             expect(f"candlehouse-coin-{service}" in names, f"{service} does not run")
-        until(120, "ready", lambda: stack.status_of("WEB_PORT", "/ready") == 200)
+        until(300, "ready", lambda: stack.status_of("WEB_PORT", "/ready") == 200)
         return truth.everything_becomes_true(stack, 30)
     finally:
         stack.compose("rm", "-sf", "coin-stream", "coin-update", "coin-worker", "coin-beat", "coin-web")
@@ -102,7 +102,7 @@ def runs_on_a_plain_postgres(stack: Stack) -> str:
     stack.run("docker", "run", "-d", *network, "-e", "POSTGRES_PASSWORD=plain-word", image, *command)
     try:
         ready = ("docker", "exec", PLAIN, "pg_isready", "-q", "-h", "127.0.0.1")
-        until(60, "it answers", lambda: stack.tried(*ready).returncode == 0)
+        until(300, "it answers", lambda: stack.tried(*ready).returncode == 0)
         stack.run("docker", "exec", PLAIN, "createdb", "-U", "postgres", "-T", "template0", "mine")
         url = f"DATABASE_URL=postgresql://postgres:plain-word@{PLAIN}:5432/mine"
         said = stack.compose("run", "--rm", "--no-deps", "-e", url, "coin-app", "candlehouse", "db", "upgrade")

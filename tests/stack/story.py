@@ -82,7 +82,7 @@ def starts(stack: Stack) -> str:
     until(90, "init.log's last line", lambda: stack.init_log()[-1:] == INIT_LINES[-1:])
     took = time.monotonic() - began
     expect(stack.init_log() == INIT_LINES, f"init.log says {stack.init_log()}")
-    until(60, "every container is healthy", stack.all_well)
+    until(300, "every container is healthy", stack.all_well)
     return f"{took:.0f} s"
 
 
@@ -122,7 +122,7 @@ def roles(stack: Stack) -> list[str]:
 def serves(stack: Stack) -> None:
     """The page, Flower and the probes answer on loopback alone"""
     asked = {("WEB_PORT", "/view/wschart"), ("WEB_PORT", "/health"), ("WEB_PORT", "/ready"), ("CELERY_PORT", "/")}
-    until(60, "all answer 200", lambda: {stack.status_of(*one) for one in asked} == {200})
+    until(300, "all answer 200", lambda: {stack.status_of(*one) for one in asked} == {200})
     published = stack.run("docker", "ps", "--format", "{{.Ports}}")
     expect(set(re.findall(r"([\d.:\[\]]+):\d+->", published)) == {"127.0.0.1"}, published)
 
@@ -207,8 +207,8 @@ def killed(stack: Stack, name: str) -> float:
     """Seconds until all was well again."""
     stack.run("docker", "kill", name)
     after = f"after {name} was killed"
-    took = until(120, f"all is well {after}", lambda: stack.all_well() and stack.state(name) != "exited")
-    until(120, f"the page is ready {after}", lambda: stack.status_of("WEB_PORT", "/ready") == 200)
+    took = until(300, f"all is well {after}", lambda: stack.all_well() and stack.state(name) != "exited")
+    until(300, f"the page is ready {after}", lambda: stack.status_of("WEB_PORT", "/ready") == 200)
     return took
 
 
@@ -231,11 +231,11 @@ def heals_a_crash(stack: Stack) -> str:
     """A process that dies inside, and the first process itself, come back without anybody's help"""
     kill = ("docker", "exec", "-u", "candlehouse", "coin-app", "pkill", "-9", "-f")
     stack.run(*kill, "uvicorn web.main")
-    until(60, "the supervisor brought the page back", lambda: stack.status_of("WEB_PORT", "/health") == 200)
+    until(300, "the supervisor brought the page back", lambda: stack.status_of("WEB_PORT", "/health") == 200)
     starts = complete_starts(stack)
     stack.run(*kill, "^python -m scripts.docker.start")
     until(
-        120,
+        300,
         "Docker brought coin-app back",
         lambda: is_up(stack) and complete_starts(stack) > starts,
     )
@@ -255,11 +255,11 @@ def stops_in_time(stack: Stack) -> str:
 
 def comes_back_after_down(stack: Stack) -> str:
     """`docker compose down` and `up` lose nothing, and what was missed meanwhile is healed"""
-    until(120, "all is well", lambda: is_up(stack))
+    until(300, "all is well", lambda: is_up(stack))
     rows, starts = int(stack.sql("SELECT count(*) FROM candles")), complete_starts(stack)
     stack.compose("down")
     stack.compose("up", "-d")
-    until(120, "all is well", lambda: is_up(stack) and complete_starts(stack) > starts)
+    until(300, "all is well", lambda: is_up(stack) and complete_starts(stack) > starts)
     expect(int(stack.sql("SELECT count(*) FROM candles")) >= rows, "candles were lost")
     return f"{rows} candles; {truth.everything_becomes_true(stack, 60)}"
 
@@ -273,12 +273,12 @@ def restores_a_lost_database(stack: Stack) -> str:
     stack.compose("down", "--timeout", "10")
     stack.remove_data()
     stack.compose("up", "-d", "coin-psql", "coin-redis")
-    until(120, "the servers answer", lambda: stack.state("coin-psql") == stack.state("coin-redis") == "healthy")
+    until(300, "the servers answer", lambda: stack.state("coin-psql") == stack.state("coin-redis") == "healthy")
     stack.inside_stopped("candlehouse", "restore", "backups/quiet.dump")
     after = hashes(stack)
     expect(after == before, f"differ: {[name for name in before if before[name] != after.get(name)]}")
     stack.compose("up", "-d")
-    until(120, "all is well", lambda: is_up(stack))
+    until(300, "all is well", lambda: is_up(stack))
     size = (stack.folder / "backups/stack.dump").stat().st_size
     return f"{size / 1e6:.1f} MB; {all_is_true(stack)}"
 
