@@ -8,12 +8,9 @@ class RollupStore:
         self._db = db
 
     async def refresh(self) -> int:
-        """Drain the ledger; how many of its rows. Bars and the rows that they answer for commit together."""
-        drained, last = 0, -1
-        while last:
-            async with self._db.begin() as connection:
-                last = await connection.fetchval("SELECT refresh_rollups()")
-            drained += last
+        """Drain the ledger; how many of its rows. Stopped anywhere, a row leaves after its bars are stored."""
+        async with self._db.connection() as connection:
+            drained: int = await connection.fetchval("CALL refresh_bars()")
         return drained
 
     async def dirty_count(self) -> int:

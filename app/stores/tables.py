@@ -57,6 +57,8 @@ candles = Table(
     Column("source", SmallInteger),
 )
 
+storage = Table("storage", metadata, Column("single", Boolean, primary_key=True), Column("tier", Text))
+
 coverage = Table(
     "coverage",
     metadata,

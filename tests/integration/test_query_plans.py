@@ -18,7 +18,7 @@ INSERT INTO rollup_dirty (symbol_id, span)
 SELECT id, '[2021-01-01 00:00+00, 2021-01-01 00:05+00)' FROM symbol_exchange;
 """
 BARS = """
-INSERT INTO bars_{suffix}
+INSERT INTO stored_{suffix}
 SELECT id, bucket_{suffix}_end(timestamptz '2021-01-01 00:00+00' + n * interval '31 days'), 1, 1, 1, 1, 1, 1, 1
 FROM symbol_exchange CROSS JOIN generate_series(0, 199) AS n;
 """
@@ -38,10 +38,10 @@ async def test_a_view_filtered_by_names_scans_no_table_of_bars(database: Databas
                 f"EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM ohlcvs_summary_{suffix} "
                 f"WHERE exchange = 'binance' AND base_id = 'B7' AND quote_id = 'USDT'{since}"
             )
-            names = ("bars_", "candles")
+            names = ("stored_", "candles")
             scans = [node for node in nodes(explained["Plan"]) if node.get("Relation Name", "").startswith(names)]
             done = [node for node in scans if node["Actual Loops"]]
-            assert f"bars_{suffix}" in {node["Relation Name"] for node in done}
+            assert f"stored_{suffix}" in {node["Relation Name"] for node in done}
             assert [node for node in done if node["Node Type"] == "Seq Scan"] == []
             # One symbol's rows were read, out of a hundred.
             assert sum(node["Actual Rows"] * node["Actual Loops"] for node in done) <= 400

@@ -118,7 +118,7 @@ def test_core_knows_every_column_of_every_table(postgres_url: str) -> None:
     core = {**tables.metadata.tables, **tables.views.tables}
     ours = {name: set(table.columns.keys()) for name, table in core.items()}
     assert ours == {name: live.get(name) for name in ours}
-    assert {name for name in live if not name.startswith("bars_")} - {"alembic_version"} == set(ours)
+    assert {name for name in live if not name.startswith("stored_")} - {"alembic_version"} == set(ours)
 
 
 def test_create_sql_is_the_newest_revision() -> None:

@@ -1,6 +1,6 @@
 -- For whoever runs the database without the program's own schedule: partitions ahead, bars, analytics as of now.
 SELECT ensure_partitions(extract(year FROM now() AT TIME ZONE 'UTC')::int + 2);
-SELECT refresh_rollups(9223372036854775807) AS ledger_rows_drained;
+CALL refresh_bars();
 UPDATE clock_now SET now = now();
 REFRESH MATERIALIZED VIEW CONCURRENTLY common_basequote_30;
 REFRESH MATERIALIZED VIEW CONCURRENTLY geo_daily_return;
