@@ -8,7 +8,7 @@ from app import embedded_postgres, embedded_redis
 from app.embedded_postgres import EmbeddedPostgres
 from app.embedded_redis import EmbeddedRedis
 from app.ports import free_from, must_be_free
-from app.server_user import server_user
+from app.server_user import ServerUser, server_user
 from app.settings import Settings
 from app.supervisor import Role
 
@@ -48,13 +48,18 @@ def prepare(settings: Settings, folder: Path) -> Servers:
         if port is not None and not _external(settings, variable):
             must_be_free(variable, port)
     if not settings.external_database:
-        postgres = EmbeddedPostgres(folder / "postgres", settings.postgres_port or 0, user)
-        postgres.prepare()
-        postgres = replace(postgres, port=settings.postgres_port or free_from(5432))
+        postgres = prepare_postgres(settings, folder, user)
     if not settings.external_redis:
         redis = EmbeddedRedis(folder / "redis", settings.redis_port or free_from(6379), user)
         redis.prepare()
     return Servers(postgres, redis)
+
+
+def prepare_postgres(settings: Settings, folder: Path, user: ServerUser) -> EmbeddedPostgres:
+    """PostgreSQL's part of `prepare`."""
+    postgres = EmbeddedPostgres(folder / "postgres", settings.postgres_port or 0, user)
+    postgres.prepare()
+    return replace(postgres, port=settings.postgres_port or free_from(5432))
 
 
 def _external(settings: Settings, variable: str) -> bool:

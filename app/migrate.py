@@ -13,6 +13,8 @@ from app.stores.database import open_database
 from app.stores.timescale import must_be_new_enough
 
 FOLDER = Path(__file__).parents[1] / "scripts" / "database"
+#: Revisions that set what belongs to the database itself and stands in no schema; running one twice is once.
+_OF_THE_DATABASE = ("0007",)
 #: Any number: two upgrades of one database wait for each other.
 _LOCK = 7_310_001
 
@@ -59,10 +61,19 @@ def _file(revision: str) -> Path:
 
 def create_sql() -> str:
     """All revisions as one script that psql runs on an empty database, stamped as the newest revision."""
+    parts = [f"-- {_file(revision).name}\n{_file(revision).read_text()}" for revision in revisions()]
+    return _CREATE.format(body="\n\n".join(parts), head=revisions()[-1])
+
+
+def revisions() -> list[str]:
+    """Every revision that there is, oldest first."""
     script = ScriptDirectory.from_config(_config())
-    revisions = [step.revision for step in reversed(list(script.walk_revisions()))]
-    parts = [f"-- {_file(revision).name}\n{_file(revision).read_text()}" for revision in revisions]
-    return _CREATE.format(body="\n\n".join(parts), head=revisions[-1])
+    return [step.revision for step in reversed(list(script.walk_revisions()))]
+
+
+def database_settings() -> str:
+    """What the revisions set on the database itself, as SQL; a backup of its schema does not hold that."""
+    return "\n".join(_file(revision).read_text() for revision in _OF_THE_DATABASE)
 
 
 _CREATE = """-- Generated from scripts/database/revisions; a test compares. To write it again:

@@ -18,6 +18,8 @@ COMMANDS = {
     "stream": ("stream", "stream", "Stream an exchange's live candles into Redis."),
     "update": ("update", "update", "Write closed candles from Redis to the database."),
     "simulate": ("simulate", "simulate", "Play the exchanges on a port of this machine."),
+    "backup": ("backup", "backup", "Write the whole database to one file, while everything runs."),
+    "restore": ("backup", "restore", "Put a backup into the database: all of it or nothing."),
     "psql": ("doors", "psql", "Open the database in psql; arguments go to it."),
     "redis-cli": ("doors", "redis_cli", "Open Redis in redis-cli; arguments go to it."),
     "db": ("db", "app", "Migrate the database, print its schema, refresh its bars."),

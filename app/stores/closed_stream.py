@@ -92,6 +92,17 @@ class ClosedStream:
                 return None
 
 
+async def readers(redis: Redis, within_ms: int) -> list[str]:
+    """The consumers that looked for entries in the last `within_ms` of real time."""
+    client: Any = redis
+    with translated():
+        try:
+            found = await client.xinfo_consumers(CLOSED_CANDLES, GROUP)
+        except ResponseError:  # no stream or no group: nobody reads
+            return []
+    return [one["name"].decode() for one in found if one["idle"] <= within_ms]
+
+
 def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
     return [(entry.decode(), _candle(fields or {})) for entry, fields in raw]
 
