@@ -11,6 +11,8 @@ from app.messages import CandleMessage
 from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar, Instrument
+from common.span import Span
+from common.timeframe import Timeframe
 
 
 class Stored(Protocol):
@@ -38,6 +40,12 @@ class Candles(Protocol):
     ) -> list[Bar]:
         """The newest `limit` bars whose bucket starts in [start, end), ascending."""
 
+    async def bars(
+        self, symbol_id: int, timeframe: Timeframe, start_ms: int | None, end_ms: int, limit: int
+    ) -> list[Bar]:
+        """The same of any timeframe."""
+
+    async def known(self, symbol_id: int) -> list[Span]: ...
     async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]: ...
 
 

@@ -10,6 +10,7 @@ from app.stores.statements import sql
 from common.interval import Interval
 from common.market import Bar
 from common.span import DAY_MS, MINUTE_MS, Span
+from common.timeframe import Timeframe, Unit
 
 _MINUTES = (
     "SELECT time, open, high, low, close, volume, quote_volume, trades "
@@ -19,6 +20,12 @@ _BARS = (
     "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades "
     "FROM exact_{suffix}($1, $2, $3)"
 )
+_ANY_BARS = (
+    "SELECT bucket, open, high, low, close, volume, quote_volume, trades "
+    "FROM symbol_candles($1, make_interval(months => $2, days => $3, mins => $4), $5, $6, $7, $8, $9) "
+    "ORDER BY bucket"
+)
+_KNOWN = "SELECT lower(span), upper(span) FROM unnest(known_minutes($1)) AS span"
 #: 2009-01-01, before which nothing was traded; reads without a start begin here.
 FIRST_MS = 1_230_768_000_000
 #: 2100-01-01, where reads end.
@@ -97,6 +104,23 @@ class CandleStore:
                 if len(bars) >= limit:
                     break
         return bars[::-1] if newest else bars
+
+    async def bars(
+        self, symbol_id: int, timeframe: Timeframe, start_ms: int | None, end_ms: int, limit: int
+    ) -> list[Bar]:
+        """The newest `limit` bars of any timeframe whose buckets start in [start_ms, end_ms), ascending."""
+        if stored := timeframe.stored:
+            return await self.read(symbol_id, stored, start_ms, end_ms, limit)
+        step = [timeframe.count if timeframe.unit is unit else 0 for unit in (Unit.MONTH, Unit.DAY, Unit.MINUTE)]
+        counted = (limit, timeframe.zone, timeframe.origin_ms)
+        async with self._db.connection() as connection:
+            rows = await connection.fetch(_ANY_BARS, symbol_id, *step, start_ms, end_ms, *counted)
+        return [Bar(*row) for row in rows]
+
+    async def known(self, symbol_id: int) -> list[Span]:
+        """What an exchange has answered for, and all between the first and the last stored minute; ascending."""
+        async with self._db.connection() as connection:
+            return [Span(*row) for row in await connection.fetch(_KNOWN, symbol_id)]
 
     async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]:
         """The newest stored minute of each symbol that has any."""

@@ -13,6 +13,7 @@ from app.stores.rollups import RollupStore
 from common.interval import Interval
 from common.market import Bar
 from common.span import DAY_MS, MINUTE_MS, floor_minute
+from common.timeframe import ALLOWED
 from tests.fixtures.postgres import Server
 from tests.fixtures.web import (
     BTC,
@@ -181,7 +182,13 @@ REFUSED = [
     ({"exchange": "kraken"}, 404, "exchange", "binance, bitfinex, bittrex"),
     ({"base_id": "BTCC"}, 404, "base_id", "BTC/USDT"),
     ({"quote_id": "USD"}, 404, "quote_id", "BTC/USDT"),
-    ({"interval": "7m"}, 422, "interval", ", ".join(Interval)),
+    ({"interval": "7s"}, 422, "interval", ALLOWED),
+    ({"interval": "1D", "tz": "Mars"}, 422, "tz", "a name such as Europe/Berlin, or an offset such as +08:00"),
+    ({"origin": 1}, 422, "origin", "whole 60000 ms"),
+    ({"origin": -60_000}, 422, "origin", "0 to 7258118400000"),
+    ({"interval": "1M", "origin": 30 * DAY_MS}, 422, "origin", "a moment on one of the days 1 to 28"),
+    ({"fill": "linear"}, 422, "fill", "none, null, previous"),
+    ({"details": "perhaps"}, 422, "details", "true, false"),
     ({"interval": None}, 422, "interval", "a value"),
     ({"limit": -1}, 422, "limit", "0 to 500"),
     ({"limit": "many"}, 422, "limit", "a whole number"),

@@ -1,37 +1,71 @@
-"""GET /api/ohlcvs: up to 500 bars of one market at one interval."""
+"""GET /api/ohlcvs: up to 500 bars of one market at any timeframe."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from common.errors import BadInput
 from common.market import Bar
-from common.span import MINUTE_MS
+from common.span import MINUTE_MS, Span
+from common.timeframe import ALLOWED, Timeframe
 from web.api.schema import described
 from web.deps import Deps
 from web.errors import json_response
 from web.markets import find_market
-from web.window import MOST_BARS, fill, window
+from web.window import MOST_BARS, Gap, Window, fill_empty, frame, window
 
 router = APIRouter()
+FILLS = ("none", "null", "previous")
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """A bar as it is served; `time` starts its bucket."""
+    """A bar as it is served; `time` starts its bucket. Null in a bucket without a bar, with fill=null."""
 
     time: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: float | None
 
 
-def rows(bars: list[Bar], *, mls: bool) -> list[Row]:
+class DetailedRow(Row, frozen=True, gc=False):
+    """`partial`: not all minutes of the bucket are known, so the bar may still change."""
+
+    quote_volume: float | None
+    trades: int | None
+    partial: bool
+
+
+def rows(bars: Sequence[Bar | Gap], *, mls: bool) -> list[Row]:
     """`mls`: times in milliseconds, otherwise in seconds."""
     unit_ms = 1 if mls else 1000
     return [Row(bar[0] // unit_ms, bar[1], bar[2], bar[3], bar[4], bar[5]) for bar in bars]
+
+
+def detailed_rows(
+    bars: Sequence[Bar | Gap], timeframe: Timeframe, known: Sequence[Span], *, mls: bool
+) -> list[DetailedRow]:
+    starts = [span.start_ms for span in known]
+    found = []
+    for row, bar in zip(rows(bars, mls=mls), bars, strict=True):
+        place = bisect_right(starts, bar.open_ms) - 1
+        partial = place < 0 or known[place].end_ms < timeframe.after(bar.open_ms)
+        five = (row.open, row.high, row.low, row.close, row.volume)
+        found.append(DetailedRow(row.time, *five, bar.quote_volume, bar.trades, partial))
+    return found
+
+
+def filling(fill: str | None, *, empty_ts: bool) -> str:
+    """`empty_ts` is the older way to ask for the previous close."""
+    if fill is not None and fill not in FILLS:
+        allowed = ", ".join(FILLS)
+        raise BadInput("fill", f"Unknown fill {fill!r}; use one of {allowed}.", allowed)
+    return fill or ("previous" if empty_ts else "none")
 
 
 @router.get("/api/ohlcvs", responses=described(list[Row]), response_class=Response)
@@ -40,22 +74,36 @@ async def ohlcvs(
     exchange: str,
     base_id: str,
     quote_id: str,
-    interval: Annotated[str, Query(description="1m 5m 15m 30m 1h 3h 6h 12h 1D 7D 14D 1M")],
+    interval: Annotated[str, Query(description=ALLOWED)],
     start: Annotated[int | None, Query(description="UTC ms of the first bucket, cut to its minute")] = None,
     end: Annotated[int | None, Query(description="UTC ms, included; default: the last whole minute")] = None,
     limit: Annotated[int | None, Query(description=f"newest bars, at most {MOST_BARS}")] = MOST_BARS,
-    empty_ts: Annotated[bool, Query(description="fill empty buckets: previous close, volume 0")] = False,
+    empty_ts: Annotated[bool, Query(description="the same as fill=previous")] = False,
     results_mls: Annotated[bool, Query(description="times in milliseconds; false: in seconds")] = True,
     market_type: str = "spot",
+    tz: Annotated[str | None, Query(description="zone in which days, weeks, months, years begin; UTC")] = None,
+    origin: Annotated[int | None, Query(description="UTC ms of a bucket's start, from which all count")] = None,
+    fill: Annotated[str | None, Query(description="empty buckets: none, null, or previous close")] = None,
+    details: Annotated[bool, Query(description="also quote_volume, trades and partial")] = False,
 ) -> Response:
     """Bars in ascending order. Names are the normalised ones (USDT) or the exchange's own (UST)."""
     deps: Deps = request.app.state.deps
     now_ms = deps.clock.now_ms()
-    asked = window(interval, start, end, limit, now_ms)
+    asked = window(frame(interval, tz, origin), start, end, limit, now_ms)
+    empty = filling(fill, empty_ts=empty_ts)
     market = await find_market(deps, exchange, base_id, quote_id, market_type)
-    bars: list[Bar] = []
-    if asked.limit:
-        bars = await deps.candles.read(
-            market.id, asked.interval, asked.start_ms, asked.end_ms + MINUTE_MS, asked.limit
-        )
-    return json_response(rows(fill(bars, asked, now_ms) if empty_ts else bars, mls=results_mls))
+    bars = await read(deps, market.id, asked, empty, now_ms)
+    if not details:
+        return json_response(rows(bars, mls=results_mls))
+    return json_response(
+        detailed_rows(bars, asked.timeframe, await deps.candles.known(market.id), mls=results_mls)
+    )
+
+
+async def read(deps: Deps, symbol_id: int, asked: Window, empty: str, now_ms: int) -> Sequence[Bar | Gap]:
+    """What is stored, with its empty buckets as `empty` says."""
+    if not asked.limit:
+        return []
+    end_ms = asked.end_ms + MINUTE_MS
+    bars = await deps.candles.bars(symbol_id, asked.timeframe, asked.start_ms, end_ms, asked.limit)
+    return bars if empty == "none" else fill_empty(bars, asked, now_ms, previous=empty == "previous")
