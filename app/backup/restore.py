@@ -8,6 +8,7 @@ import re
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from app import migrate, postgres_programs
@@ -29,6 +30,14 @@ _RAISED = re.compile(r"candlehouse: (\w+): ?(.*)")
 HELD = "The database already holds candles: --replace drops them all and puts the backup in their place."
 
 
+@dataclass(slots=True)
+class Course:
+    """How far a restore is: `fed` hears how many bytes psql was given; `stopped` is what is true if it ends now."""
+
+    fed: Callable[[int], None]
+    stopped: str = "nothing was changed"
+
+
 class Held(NamedTuple):
     """`until_ms` is the minute of the newest candle, None where there is none."""
 
@@ -37,9 +46,9 @@ class Held(NamedTuple):
 
 
 async def restore(
-    url: str, given: Mapping[str, str], archive: Archive, server: int, replace: bool, fed: Callable[[int], None]
+    url: str, given: Mapping[str, str], archive: Archive, server: int, replace: bool, course: Course
 ) -> None:
-    """`fed` hears how many bytes of SQL psql was given so far. The schema is then as old as the archive's."""
+    """Afterwards the schema is as old as the archive's."""
     environment = postgres_programs.environment(url, given, NAME) | _SESSION
     psql = archive.pg_restore.with_name("psql")
     arguments = ("--schema=public", "--no-owner", "--no-privileges", "--file=-", archive.file)
@@ -50,15 +59,17 @@ async def restore(
         assert into.process.stdin and out.process.stdout
         with suppress(BrokenPipeError, ConnectionResetError):  # psql has given up, and says why
             into.process.stdin.write(_begin(replace))
-            await feed(out.process.stdout, into.process.stdin, server, fed)
+            await feed(out.process.stdout, into.process.stdin, server, course.fed)
             if await out.process.wait():
                 sentence = f"{archive.file} is damaged or cut off, and nothing was changed"
                 raise BadInput("FILE", f"{sentence}: {out.reason()}.")
+            course.stopped = "whether the backup is in its place, `candlehouse status` tells"
             into.process.stdin.write(b"\nCOMMIT;\n")
             await into.process.stdin.drain()
             into.process.stdin.close()
         if await into.process.wait():
             raise _meaning(into.reason())
+        course.stopped = "the backup is in its place; `candlehouse db upgrade` does what is left"
 
 
 async def settle(url: str) -> Held:

@@ -39,7 +39,7 @@ def backup(file: FileArgument = None) -> None:
     path = file or dump.default_name(Clock().now_ms())
     if file is None:
         path.parent.mkdir(exist_ok=True)
-    _finish(_backup(load_settings(), path), "no backup was written")
+    _finish(_backup(load_settings(), path), lambda: "no backup was written")
 
 
 def restore(
@@ -49,7 +49,8 @@ def restore(
 ) -> None:
     """Put FILE into the database, in one transaction: all of it or nothing."""
     archive.must_be_archive(file)
-    _finish(_restore(load_settings(), file, replace, yes), "nothing was changed")
+    course = bring_back.Course(lambda _: None)
+    _finish(_restore(load_settings(), file, replace, yes, course), lambda: course.stopped)
 
 
 async def _backup(settings: Settings, file: Path) -> None:
@@ -61,7 +62,7 @@ async def _backup(settings: Settings, file: Path) -> None:
     typer.echo(f"{file}: {decimal(made.size)}, {_held(made)}. Restore it with: candlehouse restore {file}")
 
 
-async def _restore(settings: Settings, file: Path, replace: bool, yes: bool) -> None:
+async def _restore(settings: Settings, file: Path, replace: bool, yes: bool, course: bring_back.Course) -> None:
     await must_not_run(settings)
     async with own_database.answering(settings, even_if_new=True) as found:
         url, given = found.database_url, given_environment()
@@ -71,8 +72,8 @@ async def _restore(settings: Settings, file: Path, replace: bool, yes: bool) -> 
         target.must_be_ours(there, held)
         if there.holds_candles:
             _must_be_agreed(file, replace, yes)
-        with _shown(f"Restoring {file}") as told:
-            await bring_back.restore(url, given, held, there.server, replace, told)
+        with _shown(f"Restoring {file}") as course.fed:
+            await bring_back.restore(url, given, held, there.server, replace, course)
         await asyncio.to_thread(migrate.upgrade, url)
         result = await bring_back.settle(url)
     newest = migrate.revisions()[-1]
@@ -126,12 +127,13 @@ def _shown(title: str) -> Iterator[Callable[[int], None]]:
         yield lambda size: progress.update(task, completed=size)
 
 
-def _finish(work: Coroutine[Any, Any, None], without: str) -> None:
+def _finish(work: Coroutine[Any, Any, None], stopped: Callable[[], str]) -> None:
+    """`stopped` says what is true where it was stopped."""
     log.configure("WARNING")
     try:
         asyncio.run(_stoppable(work))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        typer.echo(f"Stopped: {without}.", err=True)
+        typer.echo(f"Stopped: {stopped()}.", err=True)
         raise typer.Exit(130) from None
 
 

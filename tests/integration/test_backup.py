@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import asyncpg
 import psutil
 import pytest
 import typer
 
+from app import migrate
 from app.backup import archive, dump
 from app.backup import restore as bring_back
 from app.backup.file import new_file
@@ -253,7 +256,7 @@ def test_candles_that_come_after_the_first_look_are_not_dropped_either(
     before = contents(filled)
     held = run_apart(archive.read(tmp_path / "a.dump", 18, {}))
     with pytest.raises(BadInput) as refusal:
-        run_apart(bring_back.restore(filled, {}, held, 18, False, lambda _: None))
+        run_apart(bring_back.restore(filled, {}, held, 18, False, bring_back.Course(lambda _: None)))
     assert (refusal.value.sentence, contents(filled)) == (HELD, before)
 
 
@@ -509,6 +512,45 @@ def test_a_restore_that_is_killed_changes_nothing_and_showed_no_password(
         assert [child for child in children if child.is_running()] == []
     password = filled.split(":")[2].partition("@")[0]
     assert ([line for line in lines if password in line], contents(filled)) == ([], before)
+
+
+async def _stopped_while_feeding(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(60)
+
+
+def _stopped_while_upgrading(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("module", "step", "said", "restored"),
+    [
+        (bring_back, _stopped_while_feeding, "nothing was changed", False),
+        (
+            migrate,
+            _stopped_while_upgrading,
+            "the backup is in its place; `candlehouse db upgrade` does what is left",
+            True,
+        ),
+    ],
+)
+def test_a_restore_that_is_stopped_says_what_is_true(
+    filled: str,
+    other: str,
+    tmp_path: Path,
+    candlehouse: Candlehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    step: Callable[..., Any],
+    said: str,
+    restored: bool,
+) -> None:
+    candlehouse("backup", tmp_path / "a.dump", url=filled)
+    monkeypatch.setattr(module, "feed" if module is bring_back else "upgrade", step)
+    told = candlehouse("restore", tmp_path / "a.dump", url=other)
+    assert told == (130, "", f"Stopped: {said}.\n")
+    assert contents(other) == (contents(filled) if restored else {"sequences": []})
 
 
 @contextmanager
