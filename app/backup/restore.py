@@ -32,7 +32,7 @@ HELD = "The database already holds candles: --replace drops them all and puts th
 
 @dataclass(slots=True)
 class Course:
-    """How far a restore is: `fed` hears how many bytes psql was given; `stopped` is what is true if it ends now."""
+    """`fed` hears how many bytes of SQL psql was given; `stopped` says what is true if it ends now."""
 
     fed: Callable[[int], None]
     stopped: str = "nothing was changed"
