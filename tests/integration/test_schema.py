@@ -88,8 +88,7 @@ def test_the_names_people_query_have_the_columns_they_know(postgres_url: str) ->
 
 
 @pytest.mark.beforepop
-def test_every_table_column_and_view_has_a_comment(postgres_url: str) -> None:
-    """Columns of views repeat those of tables where they bear the same name."""
+def test_every_table_view_column_function_and_trigger_has_a_comment(postgres_url: str) -> None:
     missing = fetch(
         postgres_url,
         """
@@ -99,8 +98,15 @@ def test_every_table_column_and_view_has_a_comment(postgres_url: str) -> None:
         UNION ALL
         SELECT c.relname, a.attname FROM pg_class AS c
         JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
-        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-            AND c.relname <> 'alembic_version' AND col_description(c.oid, a.attnum) IS NULL
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+            AND NOT c.relispartition AND c.relname <> 'alembic_version'
+            AND col_description(c.oid, a.attnum) IS NULL
+        UNION ALL
+        SELECT 'function', proname FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
+        UNION ALL
+        SELECT c.relname, t.tgname FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+        WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND obj_description(t.oid, 'pg_trigger') IS NULL
         """,
     )
     assert missing == []
