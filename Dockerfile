@@ -12,7 +12,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM node:22-trixie-slim AS browser
 WORKDIR /browser
 COPY package.json package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund --loglevel=error
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --no-audit --no-fund --loglevel=error
 
 # ---- PostgreSQL's clients without what surrounds them in Debian's package --------------------------------------------
 FROM python:3.13-slim-trixie AS clients

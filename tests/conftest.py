@@ -8,10 +8,12 @@ import pytest
 import redis
 import redis.asyncio
 
-from app.migrate import upgrade
+from app.migrate import raise_tier, upgrade
 from app.stores.database import Database, open_database
+from app.tiers import Tier
 from tests.fixtures.postgres import Server, execute, running_postgres
 from tests.fixtures.redis import running_redis
+from tests.fixtures.tiers import open_tier, running_apache, running_timescale
 
 TEMPLATE = "candlehouse_template"
 #: What CANDLEHOUSE_REQUIRE may name, and the word in a skip's reason that tells it is absent.
@@ -21,6 +23,7 @@ ABSENT = {
     "libraries": "node_modules",
     "postgres": "PostgreSQL",
     "redis": "Redis",
+    "docker": "Docker Engine",
 }
 _numbers = itertools.count()
 
@@ -69,6 +72,61 @@ def empty_postgres_url(postgres_server: Server) -> Iterator[str]:
 async def database(postgres_url: str) -> AsyncIterator[Database]:
     """`postgres_url`, opened; closed again after the test."""
     opened = open_database(postgres_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def apache_server() -> Iterator[str]:
+    with running_apache() as address:
+        yield address
+
+
+@pytest.fixture
+def empty_apache_url(apache_server: str) -> Iterator[str]:
+    """A database with TimescaleDB's free part that was never migrated."""
+    name, admin = f"test_{next(_numbers)}", f"{apache_server}/postgres"
+    execute(admin, f"CREATE DATABASE {name} TEMPLATE template0")
+    execute(f"{apache_server}/{name}", "CREATE EXTENSION timescaledb")
+    yield f"{apache_server}/{name}"
+    execute(admin, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_timescale_url() -> Iterator[str]:
+    """A database with all of TimescaleDB that was never migrated."""
+    with running_timescale() as url:
+        yield url
+
+
+@pytest.fixture(params=list(Tier))
+def tier(request: pytest.FixtureRequest) -> Tier:
+    """Each storage tier in turn."""
+    return Tier(request.param)
+
+
+@pytest.fixture
+def tier_url(tier: Tier, request: pytest.FixtureRequest) -> str:
+    """A migrated database of that tier without rows."""
+    url: str = request.getfixturevalue("plain_url")
+    raise_tier(url, tier)
+    return url
+
+
+@pytest.fixture
+def plain_url(tier: Tier, request: pytest.FixtureRequest) -> str:
+    """A migrated database without rows, of the plain tier, on a server that has `tier`."""
+    if tier is Tier.PLAIN:
+        return str(request.getfixturevalue("postgres_url"))
+    url: str = request.getfixturevalue(f"empty_{tier}_url")
+    upgrade(url)
+    return url
+
+
+@pytest.fixture
+async def tier_database(tier: Tier, tier_url: str) -> AsyncIterator[Database]:
+    """`tier_url`, opened; closed again after the test."""
+    opened = open_tier(tier_url, tier)
     yield opened
     await opened.close()
 

@@ -84,9 +84,9 @@ async def settle(url: str) -> Held:
         await database.close()
 
 
-def in_use(names: str) -> BadInput:
+def in_use(names: str, then: str = "restore") -> BadInput:
     """`names` of those who would go on with numbers of markets that are others' after a restore."""
-    stop = "stop Candlehouse (Ctrl-C where `make up` runs, or `docker compose stop coin-app`), then restore"
+    stop = f"stop Candlehouse (Ctrl-C where `make up` runs, or `docker compose stop coin-app`), then {then}"
     return BadInput("DATABASE_URL", f"The database is in use by {names}: {stop}.")
 
 

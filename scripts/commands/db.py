@@ -8,8 +8,10 @@ from app import migrate, wiring
 from app.jobs.refresh import refresh as refresh_all
 from app.settings import Settings, load_settings
 from app.stores import market_kind
+from scripts.commands.tier import raise_tier
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app.command("raise-tier")(raise_tier)
 
 
 @app.command()
