@@ -13,9 +13,9 @@ from common.errors import BadInput
 
 NAME = "candlehouse restore"
 
-_CREATES = re.compile(
-    r"CREATE (?:OR REPLACE )?(?:TABLE|VIEW|MATERIALIZED VIEW|FUNCTION|PROCEDURE|TYPE|DOMAIN) (?:IF NOT EXISTS )?"
-    r"([\w%$]+)"
+_MADE = re.compile(
+    r"(?:CREATE (?:OR REPLACE )?(?:TABLE|VIEW|MATERIALIZED VIEW|FUNCTION|PROCEDURE|AGGREGATE|TYPE|DOMAIN)"
+    r"(?: IF NOT EXISTS)?|RENAME TO) ([\w%$]+)"
 )
 #: What stands for a part of a name, in a statement that is made by format().
 _PART = re.compile(r"%\d\$s")
@@ -45,7 +45,7 @@ async def _holds_candles(connection: Any, names: Iterable[str]) -> bool:
 
 def must_be_ours(target: Target, archive: Archive) -> None:
     """Raise BadInput when something stands there that neither the backup nor any revision of ours would make."""
-    patterns = [_PART.sub("*", name) for name in _CREATES.findall(migrate.create_sql())]
+    patterns = [_PART.sub("*", name) for name in _MADE.findall(migrate.create_sql())]
     known = [pattern for pattern in patterns if not pattern.startswith("%")]
     foreign = [
         name

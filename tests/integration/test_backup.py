@@ -204,6 +204,9 @@ def test_an_older_backup_is_brought_to_the_newest_schema(
     upgrade(other)
     assert contents(third) == contents(other)
     assert schema(third) == schema(other)
+    # What newer revisions made is known for ours, too, where it must go first.
+    told = candlehouse("restore", tmp_path / "old.dump", "--replace", "--yes", url=third)
+    assert (told, contents(third)) == ((0, expected, ""), contents(other))
 
 
 def test_a_role_that_is_no_superuser_backs_up_and_restores(
