@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from app import wiring
+from app import tiers, wiring
 from app.settings import Settings
 from app.stores import heartbeat
 from app.stores.plan import JobRow, Progress
 from app.stores.statements import sql
+from app.tiers import Tier
 from common.clock import Clock
 from common.errors import CandlehouseError
 
@@ -36,6 +38,8 @@ class Report:
     candles: int = 0
     symbols: int = 0
     dirty: int = 0
+    tier: Tier = Tier.PLAIN
+    better: Tier = Tier.PLAIN
     failures: int = 0
     jobs: list[tuple[JobRow, Progress]] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
@@ -74,7 +78,16 @@ async def _stored(settings: Settings, report: Report) -> None:
     async with wiring.open_stores(settings, pool_size=1, role="status") as stores:
         async with stores.db.connection() as connection:
             report.candles, report.symbols = await connection.fetchrow(sql("status_counts"))
+            await _tier(connection, report)
         report.dirty = await stores.rollups.dirty_count()
         report.failures = await stores.errors.open_count()
         for job in await stores.plan.unfinished():
             report.jobs.append((job, await stores.plan.progress(job.id)))
+
+
+async def _tier(connection: Any, report: Report) -> None:
+    report.tier, report.better, _ = await tiers.prospect(connection)
+    if report.tier is Tier.TIMESCALE:
+        report.candles += await connection.fetchval(sql("status_packed"))
+    if shortage := await tiers.shortage(connection):
+        report.troubles.append(shortage)

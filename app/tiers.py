@@ -50,6 +50,18 @@ async def prospect(connection: Any) -> Prospect:
     return Prospect(now, then, size if then.place > now.place else 0)
 
 
+async def shortage(connection: Any) -> str | None:
+    """What to say when people's own policies have too few workers to run; Candlehouse itself needs none."""
+    if await best(connection) is Tier.PLAIN:
+        return None
+    jobs, workers, processes, others = await connection.fetchrow(sql("tier_jobs"))
+    needed = max(workers, jobs + 1) + others
+    if not jobs or (workers > jobs and processes >= needed):
+        return None
+    told = f"timescaledb.max_background_workers is {workers} and max_worker_processes is {processes}"
+    return f"TimescaleDB has {jobs} jobs of yours to run, and {told}: set them to {needed - others} and {needed}."
+
+
 async def raise_to(connection: Any, tier: Tier, tell: Callable[[str, int], None]) -> None:
     """Convert with the rows in place, in the caller's transaction; `tell` hears each partition and its rows."""
     if await current(connection) is Tier.PLAIN and tier is not Tier.PLAIN:

@@ -13,10 +13,13 @@ from celery_app.celery_main import app
 from celery_app.orders import order
 from celery_app.worker_loop import Resources, run
 from common.errors import Malformed, Retryable
+from common.span import DAY_MS
 from fetchers import registry
 
 #: Before a task is tried again whose exchange, or database, could not be reached.
 AGAIN_S = 30
+#: What has been over for so long is seldom written again.
+PACK_AFTER_MS = 7 * DAY_MS
 
 R = TypeVar("R")
 log = structlog.get_logger(__name__)
@@ -95,3 +98,8 @@ def refresh_analytics(self: Any) -> None:
 @_task("ensure_partitions")
 def ensure_partitions(self: Any) -> None:
     _run(self, lambda r: r.stores.candles.ensure_partitions(r.clock.now_ms()))
+
+
+@_task("pack_history")
+def pack_history(self: Any) -> None:
+    _run(self, lambda r: r.stores.rollups.pack(r.clock.now_ms() - PACK_AFTER_MS))

@@ -36,6 +36,9 @@ def _lines(found: Report) -> Iterator[str]:
     for stream in found.streams:
         yield _stream(stream)
     yield f"About {found.candles:,} candles of {found.symbols:,} symbols; {found.dirty:,} spans to roll up."
+    better = found.better.place > found.tier.place
+    raised = f"; the server has {found.better}: candlehouse db raise-tier" if better else ""
+    yield f"Storage tier {found.tier}{raised}."
     if found.failures:
         yield f"{found.failures:,} failed fetches are not repaired; ohlcvs_errors says which and why."
     for job, progress in found.jobs:

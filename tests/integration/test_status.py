@@ -107,6 +107,7 @@ async def test_the_lines_to_paste_open_the_servers_without_showing_a_password(
         False,
         ["  candlehouse psql", "  candlehouse redis-cli"],
     )
+    assert "Storage tier plain." in said.splitlines()
 
 
 def _exit_code(call: Callable[[], None]) -> int:

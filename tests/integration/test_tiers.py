@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,10 +12,13 @@ from app import tiers
 from app.stores.candles import CandleStore
 from app.stores.database import Database
 from app.stores.rollups import RollupStore
+from app.stores.statements import sql
 from app.tiers import Tier
 from common.interval import Interval
 from common.span import MINUTE_MS
+from scripts.commands.tier import raise_tier
 from tests.fixtures.bars import FAR_MS, NAMES, T0, candle, check, list_symbols, minutes, truth, views
+from tests.fixtures.postgres import execute
 from tests.fixtures.tiers import open_tier
 
 #: TimescaleDB in WebAssembly is slow on a busy machine.
@@ -171,3 +175,48 @@ async def test_a_database_raised_with_its_data_answers_as_before(plain_url: str,
         await check(database)
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("tier", [Tier.APACHE])
+def test_raising_tells_first_converts_then_and_has_nothing_left_to_do(
+    plain_url: str,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    execute(plain_url, "INSERT INTO candles SELECT 1, '2021-01-31', 1, 1, 1, 1, 1, 1, 1, 3")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"DATABASE_URL": plain_url, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    raise_tier(dry_run=True, yes=False)
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "The database is in tier plain; its server has apache.\n- candles becomes a hypertable;"
+    )
+    raise_tier(dry_run=False, yes=True)
+    assert capsys.readouterr().out == (
+        f"{told}candles_2021: 1 rows\nThe database is in tier apache; 0 spans were rolled up anew.\n"
+    )
+    raise_tier(dry_run=False, yes=False)
+    assert capsys.readouterr().out == "The database is in tier apache; its server has nothing better.\n"
+
+
+@pytest.mark.parametrize("tier", [Tier.TIMESCALE])
+async def test_columnstore_holds_what_is_over_and_is_counted_and_peoples_own_jobs_are_looked_after(
+    database: Database, tier_url: str
+) -> None:
+    await CandleStore(database).write([candle(minute, 1.0, 1, 1.0, True) for minute in range(300)])
+    await RollupStore(database).refresh()
+    assert await RollupStore(database).pack(T0) == 0
+    assert await RollupStore(database).pack(FAR_MS) > 0
+    async with database.connection() as connection:
+        assert await connection.fetchval(sql("status_packed")) == 300
+        assert await tiers.shortage(connection) is None
+        await connection.execute("CREATE PROCEDURE own(job int, config jsonb) LANGUAGE sql AS ''")
+        await connection.execute("SELECT add_job('own', '1 hour')")
+        assert await tiers.shortage(connection) == (
+            "TimescaleDB has 1 jobs of yours to run, and timescaledb.max_background_workers is 0 "
+            "and max_worker_processes is 8: set them to 2 and 13."
+        )
+    await check(database)
