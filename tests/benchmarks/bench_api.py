@@ -34,12 +34,12 @@ FROM generate_series($2::timestamptz, $3::timestamptz, '1 minute') WITH ORDINALI
 """
 
 
-async def fill(url: str, now_ms: int) -> int:
+async def fill(url: str, now_ms: int, days: int = 365) -> int:
     database = open_database(url)
     await SymbolStore(database).upsert("binance", [BTC], now_ms)
     symbol = await SymbolStore(database).find("binance", "BTC", "USDT")
     assert symbol is not None
-    span = (floor_minute(now_ms) - 365 * DAY_MS, floor_minute(now_ms))
+    span = (floor_minute(now_ms) - days * DAY_MS, floor_minute(now_ms))
     async with database.begin() as connection:
         await connection.execute(YEAR, symbol.id, *span)
         dirty = "INSERT INTO rollup_dirty (symbol_id, span) VALUES ($1, tstzrange($2, $3, '[]'))"
@@ -73,9 +73,10 @@ def running_web(postgres_url: str, redis_url: str) -> Iterator[http.client.HTTPC
         process.wait(START_LIMIT_S)
 
 
-def ask(connection: http.client.HTTPConnection, interval: Interval) -> list[Any]:
+def ask(connection: http.client.HTTPConnection, interval: str) -> list[Any]:
+    """`interval` may bring further parameters along."""
     names = "exchange=binance&base_id=BTC&quote_id=USDT&market_type=spot"
-    connection.request("GET", f"/api/ohlcvs?{names}&interval={interval.value}&limit=500")
+    connection.request("GET", f"/api/ohlcvs?{names}&interval={interval}")
     answer = connection.getresponse()
     body = answer.read()
     assert answer.status == 200, body
@@ -83,7 +84,7 @@ def ask(connection: http.client.HTTPConnection, interval: Interval) -> list[Any]
     return rows
 
 
-def timed_requests(connection: http.client.HTTPConnection, interval: Interval) -> tuple[float, int]:
+def timed_requests(connection: http.client.HTTPConnection, interval: str) -> tuple[float, int]:
     times, rows = [], ask(connection, interval)
     for _ in range(REQUESTS):
         started = time.perf_counter()
@@ -112,7 +113,7 @@ def test_500_bars_of_any_interval(postgres_url: str, redis_url: str) -> None:
     symbol_id = asyncio.run(fill(postgres_url, Clock().now_ms()))
     with running_web(postgres_url, redis_url) as connection:
         for interval in Interval:
-            value, rows = timed_requests(connection, interval)
+            value, rows = timed_requests(connection, interval.value)
             against = asyncio.run(timed_reads(postgres_url, symbol_id, interval, rows))
             name = f"GET /api/ohlcvs {interval.value}, {rows} bars of a year, median"
             figure = {"name": name, "value": round(value, 2), "unit": "ms"}

@@ -14,7 +14,9 @@ from common.timeframe import parse
 from tests.fixtures.web import aggregate, minutes
 
 T0 = round(datetime(2024, 3, 30, 22, tzinfo=UTC).timestamp() * 1000)
-BARS = minutes([T0 + at * MINUTE_MS for at in (*range(0, 3000, 7), *(-400 * 1440 + at for at in range(0, 900, 13)))])
+BARS = minutes(
+    [T0 + at * MINUTE_MS for at in (*range(0, 3000, 7), *(-400 * 1440 + at for at in range(0, 900, 13)))]
+)
 FRAMES = [
     ("7m", None),
     ("8h", None),
