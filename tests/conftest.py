@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
@@ -26,6 +27,12 @@ ABSENT = {
     "docker": "Docker Engine",
 }
 _numbers = itertools.count()
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background has Ctrl-C ignored, and so would every program that a test interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

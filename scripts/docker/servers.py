@@ -12,7 +12,7 @@ from app.stores.redis_errors import translated
 from common.errors import Rejected, Retryable
 
 #: Real seconds that a server may take to come.
-LIMIT_S = 60
+LIMIT_S = 30
 
 _ADVICE = "Put the {} into .env that the server was made with."
 

@@ -74,7 +74,7 @@ def wrong_redis_password(stack: Stack) -> str:
 
 
 def unreachable_database(stack: Stack) -> str:
-    """A database that is not there is told after a minute, by its address"""
+    """A database that is not there is told after half a minute, by its address"""
     code, said = app(stack, "-e", "DATABASE_URL=postgresql://me:word@coin-redis:1/candles")
     return one_sentence(code, said, "coin-redis:1", "cannot be reached")
 
