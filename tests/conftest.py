@@ -30,7 +30,7 @@ _numbers = itertools.count()
 
 
 def pytest_configure() -> None:
-    """A shell that starts us in the background has Ctrl-C ignored, and so would every program that a test interrupts."""
+    """A shell that starts us in the background ignores Ctrl-C, and so would whatever a test interrupts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
