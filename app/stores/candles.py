@@ -100,7 +100,7 @@ class CandleStore:
         async with self._db.connection() as connection:
             for span in _windows(interval, FIRST_MS if start_ms is None else start_ms, end_ms, limit, newest):
                 rows = await connection.fetch(_read_sql(interval, newest), symbol_id, *span, limit)
-                bars = [Bar(*row) for row in rows]
+                bars = list(map(Bar._make, rows))
                 if len(bars) >= limit:
                     break
         return bars[::-1] if newest else bars

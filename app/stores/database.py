@@ -100,6 +100,7 @@ def open_database(url: str, *, pool_size: int = 5, name: str = "candlehouse") ->
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
+        pool_use_lifo=True,  # the one used last knows the statements, and has their plans
         connect_args={"server_settings": {**SESSION, "application_name": name}, "timeout": 10},
     )
     event.listen(engine.sync_engine, "connect", _speak_milliseconds)

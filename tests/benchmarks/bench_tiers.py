@@ -1,0 +1,208 @@
+"""What the storage tiers cost and give: reads, one correction, a refresh after a backfill, bytes a row.
+
+On plain and, where a Docker Engine has its image, apache: each against PostgreSQL's own work in the same run.
+On timescale, in WebAssembly, only the bytes in columnstore count.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import uvloop
+
+from app.migrate import raise_tier, upgrade
+from app.stores.candles import CandleStore, StoredCandle
+from app.stores.database import Database, open_database
+from app.stores.rollups import RollupStore
+from app.tiers import Tier
+from common.interval import ROLLUPS
+from common.span import MINUTE_MS
+from tests.fixtures.bars import list_symbols
+from tests.fixtures.postgres import execute, running_postgres
+from tests.fixtures.tiers import open_tier, running_apache, running_timescale
+
+#: A year that ends with 2023, written newest first in pages as history arrives.
+ROWS, PAGE = 525_600, 10_000
+END_MS = 1_704_067_200_000
+REPEATS = 15
+COLUMNS = ("symbol_id", "time", *StoredCandle._fields[2:])
+RAW = "CREATE TABLE raw (LIKE candles); ALTER TABLE raw ADD PRIMARY KEY (symbol_id, time); "
+RAW_BARS = "CREATE TABLE raw_bars AS SELECT * FROM bars_5min; CREATE INDEX ON raw_bars (symbol_id, bucket)"
+STAGED = "CREATE TEMP TABLE raw_staged (LIKE candles) ON COMMIT DELETE ROWS"
+MERGE = (
+    "INSERT INTO raw SELECT * FROM raw_staged ON CONFLICT (symbol_id, time) DO UPDATE SET close = excluded.close"
+)
+BARE = (
+    "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades FROM raw_bars "
+    "WHERE symbol_id = 1 AND bucket >= $1 AND bucket < $2 ORDER BY 1 DESC LIMIT 1000"
+)
+SIZE = """
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+WHERE relkind = 'r' AND oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'candles'::regclass)
+"""
+BARS_SIZE = (
+    "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relname ~ '^stored_' AND relkind = 'r'"
+)
+PACKED_SIZE = """
+SELECT sum(pg_total_relation_size(c.oid))::bigint
+FROM _timescaledb_catalog.chunk AS packed
+JOIN _timescaledb_catalog.chunk AS chunk ON packed.id = chunk.compressed_chunk_id
+JOIN _timescaledb_catalog.hypertable AS h ON h.id = chunk.hypertable_id
+JOIN pg_class AS c ON c.relname = packed.table_name
+WHERE h.table_name = 'candles'
+"""
+BY_STATEMENT = """
+INSERT INTO candles (symbol_id, time, open, high, low, close, volume, quote_volume, trades, source)
+SELECT symbol_id, to_timestamp(time / 1000), open, high, low, close, volume, quote_volume, trades, source
+FROM jsonb_to_recordset($1::jsonb) AS r (symbol_id int, time bigint, open float8, high float8, low float8,
+    close float8, volume float8, quote_volume float8, trades int, source int)
+"""
+
+
+def page(number: int) -> list[StoredCandle]:
+    """Prices that wander in cents and volumes of eight decimals, as exchanges write them."""
+    last_ms = END_MS - number * PAGE * MINUTE_MS
+    return [made(last_ms - n * MINUTE_MS) for n in range(PAGE, 0, -1)]
+
+
+def made(open_ms: int, symbol: int = 1) -> StoredCandle:
+    minute = open_ms // MINUTE_MS
+    price = 30_000 + (minute * 7919 % 100_003) % 901 / 100 + minute // 60 % 997
+    volume = (minute * 104_729 % 1_299_709) / 1e5
+    spread = minute % 13 / 100
+    return StoredCandle(
+        *(symbol, open_ms, price, price + spread, price - spread, price + spread / 2),
+        *(volume, round(volume * price, 2), minute % 450, 3),
+    )
+
+
+def pages() -> Iterator[list[StoredCandle]]:
+    yield from (page(number) for number in range(ROWS // PAGE))
+
+
+async def seconds(work: Awaitable[Any]) -> float:
+    started = time.perf_counter()
+    await work
+    return time.perf_counter() - started
+
+
+def figure(tier: Tier, name: str, value: float, unit: str, against: float | None = None) -> None:
+    told: dict[str, Any] = {"name": f"{tier}: {name}", "value": round(value, 2), "unit": unit}
+    if against is not None:
+        told |= {"against": round(against, 2), "ratio": round(value / against, 3)}
+    print(json.dumps(told))
+
+
+async def raw(database: Database) -> float:
+    """Seconds of a staged COPY-and-merge of the same rows into one plain keyed table."""
+    took = 0.0
+    async with database.connection() as connection:
+        await connection.execute(RAW + STAGED)
+        for rows in pages():
+            took += await seconds(_merge(connection, rows))
+    return took
+
+
+async def _merge(connection: Any, rows: Sequence[StoredCandle]) -> None:
+    async with connection.transaction():
+        await connection.copy_records_to_table("raw_staged", records=rows, columns=COLUMNS)
+        await connection.execute(MERGE)
+
+
+async def figures(database: Database, tier: Tier) -> None:
+    await list_symbols(database)
+    candles, rollups = CandleStore(database), RollupStore(database)
+    for rows in pages():
+        await candles.write(rows)
+    refreshed, merged = await seconds(rollups.refresh()), await raw(database)
+    figure(tier, f"refresh after a backfill of {ROWS:,} rows, against COPY and merge", refreshed, "s", merged)
+    async with database.connection() as connection:
+        size, bars = await connection.fetchval(SIZE), await connection.fetchval(BARS_SIZE)
+    written = ROWS // PAGE * PAGE
+    figure(tier, "bytes of a 1-minute row with its index, newest first", size / written, "B")
+    figure(tier, "bytes of all bars for each of these rows", bars / written, "B")
+    assert refreshed <= merged * 1.5
+    assert size / written <= 150
+    async with database.connection() as connection:
+        await connection.execute(f"{RAW_BARS}; ANALYZE")
+    await reads(database, tier)
+    times = []
+    for n in range(REPEATS):
+        await candles.write([made(END_MS - (100_000 + n * 20_011) * MINUTE_MS)._replace(close=1.0)])
+        times.append(await seconds(rollups.refresh()))
+    figure(tier, "one old corrected minute refreshed in eleven timeframes", min(times) * 1000, "ms")
+
+
+async def reads(database: Database, tier: Tier) -> None:
+    """The newest thousand of each timeframe against a bare read of a thousand indexed rows, in turns."""
+    candles = CandleStore(database)
+    bare = []
+    for interval in ROLLUPS:
+        ours = []
+        for _ in range(REPEATS):
+            ours.append(await seconds(candles.read(1, interval, None, END_MS, 1000)))
+            async with database.connection() as connection:
+                bare.append(await seconds(connection.fetch(BARE, END_MS - 1000 * 5 * MINUTE_MS, END_MS)))
+        figure(
+            tier,
+            f"last 1,000 bars of {interval.value}, against a bare read",
+            min(ours) * 1e3,
+            "ms",
+            min(bare) * 1e3,
+        )
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("tier", [Tier.PLAIN, Tier.APACHE])
+def test_figures_of_a_year(tier: Tier) -> None:
+    with ExitStack() as stack:
+        if tier is Tier.PLAIN:
+            url = stack.enter_context(running_postgres(fast=False)).url("bench")
+        else:
+            url = f"{stack.enter_context(running_apache())}/bench"
+        execute(url.replace("/bench", "/postgres"), "CREATE DATABASE bench")
+        if tier is Tier.APACHE:
+            execute(url, "CREATE EXTENSION timescaledb")
+        upgrade(url)
+        raise_tier(url, tier)
+        uvloop.run(_with(url, tier))
+
+
+async def _with(url: str, tier: Tier) -> None:
+    database = open_database(url)
+    try:
+        await figures(database, tier)
+    finally:
+        await database.close()
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("columns", "absent"),
+    [("all columns", {}), ("prices and volume alone", {"quote_volume": None, "trades": None})],
+)
+def test_bytes_in_columnstore(columns: str, absent: dict[str, None]) -> None:
+    with running_timescale() as url:
+        upgrade(url)
+        raise_tier(url, Tier.TIMESCALE)
+        asyncio.run(_columnstore(url, columns, absent))
+
+
+async def _columnstore(url: str, columns: str, absent: dict[str, None]) -> None:
+    database = open_tier(url, Tier.TIMESCALE)
+    rows = [row._replace(**absent) for number in range(9) for row in page(number)]
+    async with database.connection() as connection:
+        for at in range(0, len(rows), 3000):
+            part = [dict(zip(COLUMNS, row, strict=True)) for row in rows[at : at + 3000]]
+            await connection.execute(BY_STATEMENT, json.dumps(part))
+    await RollupStore(database).pack(END_MS + 365 * 1440 * MINUTE_MS)
+    async with database.connection() as connection:
+        size = await connection.fetchval(PACKED_SIZE)
+    figure(Tier.TIMESCALE, f"bytes of a 1-minute row in columnstore, {columns}", size / len(rows), "B")
+    await database.close()
