@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+import asyncpg
+
 from app import tiers
 from app.stores.database import Database
 from app.stores.statements import sql
@@ -32,7 +34,12 @@ class RollupStore:
     async def refresh(self) -> int:
         """Drain the ledger; how many of its rows. Stopped anywhere, a row leaves after its bars are stored."""
         async with self._db.connection() as connection:
-            drained: int = await connection.fetchval("CALL refresh_bars()")
+            try:
+                drained: int = await connection.fetchval("CALL refresh_bars()")
+            except asyncpg.PostgresError:
+                if not connection.is_closed():  # the lock of a refresh that failed stays with the session
+                    await connection.execute("SELECT pg_advisory_unlock_all()")
+                raise
         return drained
 
     async def pack(self, before_ms: int) -> int:

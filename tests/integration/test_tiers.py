@@ -4,6 +4,7 @@ import asyncio
 import random
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -95,6 +96,9 @@ async def test_everything_has_a_comment_on_every_tier(database: Database) -> Non
         found = await connection.fetch(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')"
             " AND relname <> 'alembic_version' AND relname !~ '^pg_' AND obj_description(oid, 'pg_class') IS NULL"
+            " UNION ALL SELECT attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = attrelid"
+            " WHERE attnum > 0 AND relname ~ '^(bars|rolled|stored)_' AND relkind <> 'i'"
+            " AND col_description(c.oid, attnum) IS NULL"
         )
     assert found == []
 
@@ -219,4 +223,27 @@ async def test_columnstore_holds_what_is_over_and_is_counted_and_peoples_own_job
             "TimescaleDB has 1 jobs of yours to run, and timescaledb.max_background_workers is 0 "
             "and max_worker_processes is 8: set them to 2 and 13."
         )
+    await check(database)
+
+
+@pytest.mark.parametrize("tier", [Tier.TIMESCALE])
+async def test_a_refresh_that_fails_half_way_leaves_right_answers_and_nobody_waiting(database: Database) -> None:
+    rollups = RollupStore(database)
+    await CandleStore(database).write([candle(minute, 1.0, 1, 1.0, True) for minute in range(300)])
+    await rollups.refresh()
+    await CandleStore(database).write([candle(minute, 5.0, 1, 2.0, True) for minute in range(100, 200)])
+    async with database.connection() as connection:
+        await connection.execute("ALTER MATERIALIZED VIEW rolled_daily RENAME TO rolled_elsewhere")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await rollups.refresh()
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+        finer = await connection.fetchval("SELECT max(high) FROM rolled_12hour")
+        coarser = await connection.fetchval("SELECT max(high) FROM rolled_7day")
+        assert (finer, coarser) == (6.0, 2.0)
+    await check(database)
+    async with database.connection() as connection:
+        await connection.execute("ALTER MATERIALIZED VIEW rolled_elsewhere RENAME TO rolled_daily")
+    assert await rollups.refresh() == 2  # one span on either side of Monday
+    assert await rollups.dirty_count() == 0
     await check(database)

@@ -50,6 +50,18 @@ FOR step IN SELECT *, CASE WHEN width LIKE '%minutes' THEN '168 days' WHEN sourc
 END LOOP;
 END $do$;
 
+DO $do$
+DECLARE
+    col record;
+BEGIN
+    FOR col IN
+        SELECT step.name AS step, a.attname AS name, col_description(a.attrelid, a.attnum) AS said
+        FROM rollup_chain() AS step JOIN pg_attribute AS a ON a.attrelid = ('bars_' || step.name)::regclass AND a.attnum > 0
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN rolled_%s.%I IS %L', col.step, col.name, col.said);
+    END LOOP;
+END $do$;
+
 CREATE OR REPLACE FUNCTION refresh_rollups(most_minutes bigint DEFAULT 2000000) RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'On the timescale tier bars are refreshed outside transactions: CALL refresh_bars()';
@@ -84,6 +96,7 @@ BEGIN
             $windows$, rolled) INTO windows USING spans;
             FOREACH part IN ARRAY windows LOOP
                 CALL refresh_continuous_aggregate(('rolled_' || rolled)::regclass, lower(part), upper(part), force => true);
+                COMMIT;
             END LOOP;
         END LOOP;
         DELETE FROM rollup_dirty WHERE id = ANY (ids);
