@@ -55,4 +55,4 @@ async def _server_version(url: str) -> int:
 
 def _become(program: Path, arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
     """Nothing of ours is left between the terminal and the client."""
-    os.execve(program, [program.name, *arguments], environment)
+    os.execve(program, [str(program), *arguments], environment)  # by its path, where psql looks for its own parts
