@@ -18,7 +18,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AliasGenerator, Field, SecretStr, ValidationError
@@ -26,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app import running
 from app.settings_checks import COMPOSE_ONLY, check, is_loopback, refuse_unknown, sentence_of
-from app.settings_secrets import FILES, login, with_files, with_password
+from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import simulated
 from common.errors import BadInput
@@ -145,7 +144,7 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """`postgresql://…`, password included."""
         if self.connection_url:
-            return with_password(self.connection_url, self.postgres_password)
+            return "postgresql://" + with_password(self.connection_url, self.postgres_password).split("://", 1)[1]
         if host := self.postgres_host or self.common_host:
             name = f"{host}:{self.postgres_port or 5432}/{self.postgres_db}"
             return f"postgresql://{login('POSTGRES', self.postgres_user, self.postgres_password)}@{name}"
@@ -165,12 +164,12 @@ class Settings(BaseSettings):
 
     def _redis_url(self, database: int) -> str:
         if self.cache_url:
-            return urlsplit(self.cache_url.get_secret_value())._replace(path=f"/{database}").geturl()
+            return at_database(with_password(self.cache_url, self.redis_password), database)
         if host := self.redis_host or self.common_host:
             name = login("REDIS", self.redis_user, self.redis_password)
             return f"redis://{name}@{host}:{self.redis_port or 6379}/{database}"
         if self.instance and self.instance.redis:
-            return urlsplit(self.instance.redis.url("redis"))._replace(path=f"/{database}").geturl()
+            return at_database(self.instance.redis.url("redis"), database)
         raise BadInput("REDIS_URL", self._nothing_runs("REDIS_URL"))
 
     def _nothing_runs(self, variable: str) -> str:

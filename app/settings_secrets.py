@@ -32,11 +32,16 @@ def _read(variable: str, path: Path) -> str:
 
 
 def with_password(address: SecretStr, password: SecretStr | None) -> str:
-    """A postgresql:// address; one that names a user without a password gets `password`."""
-    url = urlsplit("postgresql://" + address.get_secret_value().split("://", 1)[1])
+    """The address; one that names a user without a password gets `password`."""
+    url = urlsplit(address.get_secret_value())
     if url.username and url.password is None and password is not None:
         return url._replace(netloc=url.netloc.replace("@", f":{_quoted(password)}@", 1)).geturl()
     return url.geturl()
+
+
+def at_database(address: str, number: int) -> str:
+    """The Redis address with another of its numbered databases."""
+    return urlsplit(address)._replace(path=f"/{number}").geturl()
 
 
 def login(kind: str, user: str, password: SecretStr | None) -> str:

@@ -24,7 +24,7 @@ for name in POSTGRES_PASSWORD REDIS_PASSWORD WEB_TOKEN GRAFANA_PASSWORD; do
 done
 # Where the Docker Engine listens, so that coin-heal may start again what `docker kill` ended.
 socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
-if [ -S "${socket#unix://}" ]; then
+if [ -S "${socket#unix://}" ] && ! grep -q '^DOCKER_SOCKET=' .env; then # an empty one was emptied on purpose
     add DOCKER_SOCKET "${socket#unix://}"
 fi
 

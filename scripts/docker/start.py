@@ -16,6 +16,7 @@ from app import log, roles, start
 from app.running import Running
 from app.settings import Settings, load_settings
 from app.supervisor import Role
+from common.errors import BadInput
 from scripts.cli import run
 from scripts.docker import servers, sessions
 from scripts.docker.init_log import InitLog
@@ -28,6 +29,11 @@ KINDS = (*SEPARABLE, "web", "flower")
 
 def main(kinds: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(KINDS)}.")] = None) -> None:
     """Run until SIGTERM."""
+    for kind in kinds or ():
+        if kind not in KINDS:
+            allowed = ", ".join(KINDS)
+            sentence = f"There is nothing to run of the kind {kind!r}; choose from {allowed}."
+            raise BadInput("kinds", sentence, allowed)
     settings = load_settings(simulator=_here(load_settings().simulator_host))
     log.configure(settings.log_level)
     asyncio.run(_only(settings, kinds) if kinds else _everything(settings))
@@ -75,7 +81,10 @@ def kind_of(role: Role) -> str:
 
 
 def _here(service: str) -> bool:
-    """Whether a container of this name runs beside us; Docker's name server knows those of our network alone."""
+    """Whether a container of this name runs beside us; Docker's name server knows those of our network alone.
+
+    Outside of Compose SIMULATOR_HOST is this machine, which is no container beside us.
+    """
     try:
         return socket.gethostbyname(service) != "127.0.0.1"
     except OSError:

@@ -163,7 +163,7 @@ async def test_empty_buckets_are_left_out_or_null_or_the_previous_close(
     while at_ms <= LAST_MS:
         bar = traded.get(at_ms)
         previous += as_rows([bar or Bar(at_ms, close, close, close, close, 0.0)])
-        null += as_rows([bar or Bar(at_ms, *[None] * 5)])  # type: ignore[arg-type]
+        null += as_rows([bar or Bar(at_ms, *[None] * 5)])  # type: ignore[arg-type]  # REST shows null where a Bar never has it
         at_ms, close = timeframe.after(at_ms), bar.close if bar else close
     assert same(await ask(web, fill="previous", **options), previous[-500:])
     assert await ask(web, empty_ts="true", **options) == await ask(web, fill="previous", **options)

@@ -55,7 +55,7 @@ def play(stack: Stack) -> tuple[int, int]:
         except Failed as error:
             failed += 1
             print(f"FAILED  {name}: {error}", flush=True)
-        except Exception:
+        except Exception:  # whatever it is, the promise was not kept; the others are still to be looked at
             failed += 1
             print(f"FAILED  {name}: {traceback.format_exc()}", flush=True)
         else:

@@ -79,8 +79,8 @@ class Stack:
             timeout=limit,
         )
 
-    def compose(self, *words: str, **options: object) -> str:
-        return self.run("docker", "compose", *self.profiles, *words, **options)  # type: ignore[arg-type]  # run's own
+    def compose(self, *words: str, given: dict[str, str] | None = None, limit: float = 600) -> str:
+        return self.run("docker", "compose", *self.profiles, *words, given=given, limit=limit)
 
     def inside(self, *command: str, limit: float = 300) -> str:
         return self.run("docker", "exec", "coin-app", *command, limit=limit)

@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,26 @@ def test_what_env_says_already_is_kept_and_only_what_lacks_is_written(tmp_path: 
     assert (tmp_path / ".env").read_text() == before
 
 
+def test_the_engines_socket_is_written_once_and_stays_away_where_somebody_emptied_it(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "engine.sock"))
+        secrets(tmp_path, DOCKER_HOST=f"unix://{tmp_path}/engine.sock")
+        assert values(tmp_path)["DOCKER_SOCKET"] == f"{tmp_path}/engine.sock"
+        file = tmp_path / ".env"
+        file.write_text(re.sub("(?m)^DOCKER_SOCKET=.*$", "DOCKER_SOCKET=", file.read_text()))
+        secrets(tmp_path, DOCKER_HOST=f"unix://{tmp_path}/engine.sock")
+        assert values(tmp_path)["DOCKER_SOCKET"] == ""
+
+
+def test_a_container_told_to_run_what_there_is_not_says_so() -> None:
+    command = [sys.executable, "-m", "scripts.docker.start", "streams"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "There is nothing to run of the kind 'streams'; choose from stream, update, worker, beat, web, flower.\n",
+    )
+
+
 def test_tmux_makes_the_five_sessions_and_a_pane_for_each_exchange() -> None:
     made = sessions.configuration(Path("/logs"), registry.names(), Path("/tmux.conf"))
     assert re.findall(r"new-session -d -s (\w+)", made) == ["psql", "redis", "fetch", "web", "celery"]
@@ -146,8 +168,8 @@ def test_init_log_tells_what_became_true_and_why_something_did_not(tmp_path: Pat
     with pytest.raises(Retryable), told.telling("Redis is ready to connect", "Cannot connect to Redis"):
         raise Retryable("Redis does not serve: refused")
     lines = (tmp_path / "init.log").read_text().splitlines()
-    form = r"- \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d - (.*)"
-    assert [re.fullmatch(form, line)[1] for line in lines] == [  # type: ignore[index]  # the form is the promise
+    form = r"- \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d - "
+    assert [re.sub(f"^{form}", "", line, count=1) for line in lines] == [
         "Redis is ready to connect",
         "Cannot connect to Redis: Redis does not serve: refused",
     ]

@@ -263,6 +263,8 @@ def test_an_address_without_a_password_gets_the_one_that_is_set(tmp_path: Path) 
     assert found.database_url == "postgresql://me:p%40ss%2Fword@db:6/candles"
     kept = load(tmp_path, {"DATABASE_URL": "postgres://me:own@db:6/candles", **password})
     assert kept.database_url == "postgresql://me:own@db:6/candles"
+    cache = load(tmp_path, {"REDIS_URL": "rediss://me@cache:7", "REDIS_PASSWORD": "p@ss/word"})
+    assert cache.redis_url == "rediss://me:p%40ss%2Fword@cache:7/0"
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.4"])
