@@ -193,9 +193,12 @@ async def _merge(
     await connection.copy_records_to_table("staged_candles", records=rows, columns=StoredCandle._fields)
     if minutes < len(rows):
         await connection.execute(sql("candles_dedupe"))
-    new: int = await connection.fetchval(sql("candles_insert"))
-    if new == minutes:
-        return WriteResult(new, [])
     await connection.execute("SET LOCAL enable_seqscan = off")  # else new statistics may mislead it
+    known: int = await connection.fetchval(sql("candles_same"), *bounds)
+    if known == minutes:
+        return WriteResult(0, [])
+    new: int = await connection.fetchval(sql("candles_insert"))
+    if known + new == minutes:
+        return WriteResult(new, [])
     found = await connection.fetch(sql("candles_correct"), *bounds)
     return WriteResult(new + len(found), [(row["symbol_id"], row["time"]) for row in found])

@@ -93,7 +93,9 @@ async def _tuples(database: Database) -> list[object]:
     async with database.connection() as connection:
         return [
             tuple(row)
-            for row in await connection.fetch("SELECT ctid::text, xmin::text FROM candles ORDER BY time")
+            for row in await connection.fetch(
+                "SELECT ctid::text, xmin::text, xmax::text FROM candles ORDER BY time"
+            )
         ]
 
 
