@@ -7,7 +7,7 @@ import msgspec
 
 from common.clock import Clock
 from common.errors import BadInput
-from common.span import MINUTE_MS
+from common.span import MINUTE_MS, Span
 from scripts.simulator.market import Symbol
 
 Kind = Literal[
@@ -20,6 +20,11 @@ Kind = Literal[
     "truncate",
     "maintenance",
     "ban",
+    "archive_missing",
+    "archive_checksum",
+    "archive_truncated",
+    "archive_draft",
+    "archive_header",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 EXCHANGE_NAMES = ("*", "binance", "bitfinex", "bittrex")
@@ -28,8 +33,9 @@ EXCHANGE_NAMES = ("*", "binance", "bitfinex", "bittrex")
 class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One switch, as POST /_sim/faults takes it; `on: false` removes every fault of that exchange and kind.
 
-    symbols        no_trades, late_correction: native or BASE/QUOTE names; empty is every symbol
+    symbols        no_trades, late_correction, archive_…: native or BASE/QUOTE names; empty is every symbol
     start, end     no_trades: milliseconds, end excluded; from now on and for ever where absent
+                   archive_…: concerns the archives that start then; all where absent
     count          rate_limit, truncate: how many of the next REST answers; absent: truncate goes on
     retry_after_s  rate_limit (Binance): the header's value
     seconds        slow: how long an answer waits; ban: how long it lasts
@@ -122,6 +128,20 @@ class Faults:
         return next(
             (one for one in self._matching(symbol.exchange, "late_correction") if one.concerns(symbol)), None
         )
+
+    def archive(self, kind: Kind, symbol: Symbol, span: Span) -> Fault | None:
+        """The fault of this kind that concerns the archive of `span`.
+
+        archive_missing    it is not published
+        archive_checksum   its checksum is another's
+        archive_truncated  half of it is published
+        archive_draft      it lacks its last hour and has a wrong close, until this is off and it is issued again
+        archive_header     it starts with the names of its columns
+        """
+        for fault in self._matching(symbol.exchange, kind):
+            if fault.concerns(symbol) and (fault.start or 0) <= span.start_ms < (fault.end or 1 << 62):
+                return fault
+        return None
 
     def _matching(self, exchange: str, kind: str) -> Iterator[Fault]:
         if self._on:

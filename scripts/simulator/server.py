@@ -14,7 +14,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.clock import Clock
 from common.errors import BadInput
-from scripts.simulator import binance_rest, binance_ws, bitfinex_rest, bitfinex_ws, bittrex_rest, bittrex_ws, own
+from scripts.simulator import (
+    binance_archive,
+    binance_rest,
+    binance_ws,
+    bitfinex_rest,
+    bitfinex_ws,
+    bittrex_rest,
+    bittrex_ws,
+    own,
+)
 from scripts.simulator.bittrex_sequence import Sequences
 from scripts.simulator.feed import Feed
 from scripts.simulator.listings import EXCHANGES
@@ -41,6 +50,7 @@ def create_app(
     }
     routes = [
         *own.routes(world),
+        *binance_archive.routes(world),
         *binance_rest.routes(world),
         *binance_ws.routes(world, hubs["binance"], feeds["binance"]),
         *bitfinex_rest.routes(world),
