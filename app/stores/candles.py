@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from app.stores.batch import Batch, batch_of
+from app.stores.copy_binary import copy_rows
 from app.stores.coverage import cover_on
 from app.stores.database import Database
 from app.stores.statements import sql
 from common.interval import Interval
 from common.market import Bar
-from common.span import DAY_MS, MINUTE_MS, Span
+from common.span import DAY_MS, Span
 from common.timeframe import Timeframe, Unit
 
 _MINUTES = (
@@ -62,9 +64,6 @@ class StoredCandle(NamedTuple):
     quote_volume: float | None
     trades: int | None
     source: int
-
-
-_COLUMNS = ("symbol_id", "time", *StoredCandle._fields[2:])
 
 
 class WriteResult(NamedTuple):
@@ -175,30 +174,26 @@ async def merge_on(connection: Any, rows: Sequence[StoredCandle]) -> WriteResult
     """Merge `rows`, whose symbols are locked: new minutes at once, the others by the rule of sources."""
     if not rows:
         return WriteResult(0, [])
-    symbol_ids, times = list(map(itemgetter(0), rows)), list(map(itemgetter(1), rows))
-    minutes = len(set(zip(symbol_ids, times, strict=True)))
-    bounds = min(times), max(times) + MINUTE_MS
-    if minutes < len(rows) or await connection.fetchval(sql("candles_any"), list(set(symbol_ids)), *bounds):
-        return await _merge(connection, rows, minutes, bounds)
+    batch = batch_of(rows)
+    if batch.minutes < len(rows) or await connection.fetchval(sql("candles_any"), batch.symbol_ids, *batch.bounds):
+        return await _merge(connection, rows, batch)
     # Nothing is stored in the neighbourhood: straight in, at a third of the work.
-    await connection.copy_records_to_table("candles", records=rows, columns=_COLUMNS)
-    await connection.execute(sql("ledger_add"), symbol_ids, times)
-    return WriteResult(minutes, [])
+    await copy_rows(connection, "candles", rows)
+    await connection.execute(sql("ledger_add"), *batch.columns())
+    return WriteResult(batch.minutes, [])
 
 
-async def _merge(
-    connection: Any, rows: Sequence[StoredCandle], minutes: int, bounds: tuple[int, int]
-) -> WriteResult:
+async def _merge(connection: Any, rows: Sequence[StoredCandle], batch: Batch) -> WriteResult:
     await connection.execute(sql("candles_stage"))
-    await connection.copy_records_to_table("staged_candles", records=rows, columns=StoredCandle._fields)
-    if minutes < len(rows):
+    await copy_rows(connection, "staged_candles", rows)
+    if batch.minutes < len(rows):
         await connection.execute(sql("candles_dedupe"))
     await connection.execute("SET LOCAL enable_seqscan = off")  # else new statistics may mislead it
-    known: int = await connection.fetchval(sql("candles_same"), *bounds)
-    if known == minutes:
+    known: int = await connection.fetchval(sql("candles_same"), *batch.bounds)
+    if known == batch.minutes:
         return WriteResult(0, [])
     new: int = await connection.fetchval(sql("candles_insert"))
-    if known + new == minutes:
+    if known + new == batch.minutes:
         return WriteResult(new, [])
-    found = await connection.fetch(sql("candles_correct"), *bounds)
+    found = await connection.fetch(sql("candles_correct"), *batch.bounds)
     return WriteResult(new + len(found), [(row["symbol_id"], row["time"]) for row in found])

@@ -3,7 +3,6 @@
 import asyncio
 import random
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -203,7 +202,7 @@ async def test_coverage_in_the_database_is_the_arithmetic_of_spans(
 async def test_covered_means_committed(store: CandleStore, database: Database) -> None:
     """A batch that fails covers nothing."""
     broken = candle(1)._replace(open=None)
-    with pytest.raises(asyncpg.NotNullViolationError):
+    with pytest.raises(ValueError, match=r"open=None.* cannot be stored"):
         await store.write([candle(0), broken], cover=[(1, Span(T0, T0 + 2 * MINUTE_MS))])
     assert await CoverageStore(database).covered([1]) == {1: []}
     assert await stored(database) == []

@@ -96,7 +96,7 @@ async def test_a_poison_row_costs_no_other_row_and_is_recorded(house: House) -> 
         async with house.updating():
             await house.drained()
     assert await house.rows() == [("BTC", minute, 1, CLOSING) for minute in (0, 1, 2, 4)]
-    assert await house.errors() == [("BTC/USDT", 3, "OverflowError", 1), ("NEW/USDT", 0, "UnknownSymbol", 1)]
+    assert await house.errors() == [("BTC/USDT", 3, "ValueError", 1), ("NEW/USDT", 0, "UnknownSymbol", 1)]
     assert any("is none" in one["event"] for one in logs)
 
 

@@ -1,7 +1,7 @@
 -- The table that a batch is copied into; emptied first, because a transaction may write more than one batch.
 CREATE TEMP TABLE IF NOT EXISTS staged_candles (
     symbol_id int,
-    open_ms bigint,
+    time timestamptz,
     open double precision,
     high double precision,
     low double precision,
@@ -9,7 +9,6 @@ CREATE TEMP TABLE IF NOT EXISTS staged_candles (
     volume double precision,
     quote_volume double precision,
     trades int,
-    source smallint,
-    time timestamptz GENERATED ALWAYS AS (to_timestamp(open_ms / 1000::double precision)) STORED
+    source smallint
 ) ON COMMIT DELETE ROWS;
 TRUNCATE staged_candles
