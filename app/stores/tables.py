@@ -1,6 +1,7 @@
 """The tables as SQLAlchemy Core knows them. A test compares every column with the live database."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -128,6 +129,24 @@ fetch_leases = Table(
     Column("span", TSTZRANGE),
     Column("expires_at", Moment),
     Column("worker", Text),
+)
+
+exchange_outages = Table(
+    "exchange_outages",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("exchange", Text),
+    Column("span", TSTZRANGE),
+    Column("symbols", ARRAY(Integer)),
+    Column("evidence", Text),
+    Column("found_at", Moment),
+)
+
+outages_sought = Table(
+    "outages_sought",
+    metadata,
+    Column("symbol_id", Integer, primary_key=True),
+    Column("minutes", TSTZMULTIRANGE),
 )
 
 market_kind = Table("market_kind", metadata, Column("single", Boolean, primary_key=True), Column("kind", Text))

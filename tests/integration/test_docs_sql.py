@@ -4,6 +4,7 @@ import math
 import re
 import statistics
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
@@ -115,6 +116,20 @@ async def test_returns_lead_from_each_close_to_the_next(recorded: Database) -> N
 async def test_gaps_are_what_was_asked_and_not_answered(recorded: Database) -> None:
     assert await answer(recorded, "c.wanted - c.covered") == [("binance", "BTC", "USDT", *MISSING)]
     assert await answer(recorded, "AS quiet") == [(*QUIET, True), (*MISSING, False)]
+    gap = "not_asked", "wanted, but no fetch is at it"
+    assert await answer(recorded, "FROM gaps") == [("binance", "spot", "BTC", "USDT", *MISSING, 180, *gap)]
+
+
+async def test_each_minute_has_a_state(recorded: Database) -> None:
+    assert await answer(recorded, "state <> 'present'") == [
+        (*QUIET, "empty", None),
+        (*MISSING, "not_asked", "wanted, but no fetch is at it"),
+    ]
+    assert {row[0]: row[1:] for row in await answer(recorded, "AS percent")} == {
+        "present": (2880 - 300, Decimal("89.583")),
+        "empty": (120, Decimal("4.167")),
+        "not_asked": (180, Decimal("6.250")),
+    }
 
 
 async def test_two_markets_stand_side_by_side(recorded: Database) -> None:
