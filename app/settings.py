@@ -38,6 +38,7 @@ Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535"
 Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
 Url = Annotated[SecretStr | None, Field(description="an address such as scheme://user:password@host:port/name")]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="DEBUG, INFO, WARNING or ERROR")]
+EGRESS = "an address or a name, of letters, digits and . : _ -"
 #: Liquid pairs; Bitfinex trades most against USD.
 MAJORS = "*:BTC:USDT,*:BTC:USD,*:ETH:USDT,*:ETH:USD,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ETH:BTC"
 
@@ -82,7 +83,9 @@ class Settings(BaseSettings):
     clock_rate: Annotated[float, Field(gt=0, le=10_000, description="a number above 0 and up to 10000")] = 1
     clock_anchor_ms: Annotated[int, Field(ge=0, description="UTC milliseconds")] = 0
 
-    budget_share: Annotated[float, Field(gt=0, le=1, description="a number above 0 and up to 1")] = 0.8
+    #: A stated limit is never used to its end, for what others do at the same address is not known in time.
+    budget_share: Annotated[float, Field(gt=0, le=0.8, description="a number above 0 and up to 0.8")] = 0.8
+    egress_address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]*$", description=EGRESS)] = ""
     first_fill_hours: Annotated[int, Field(ge=0, le=24 * 366, description="hours from 0 to 8784")] = 24
     reconcile_every_s: Annotated[int, Field(ge=10, description="seconds from 10")] = 300
     reconcile_minutes: Positive = 15

@@ -51,6 +51,8 @@ def check(settings: "Settings") -> None:
     _check_password("WEB_TOKEN", settings.web_token)
     for name, value in settings.exchange_variables.items():
         _check_exchange_variable(name, value)
+    for name in registry.names():
+        _check_weight(settings, name)
     _check_listen_address("BIND_ADDRESS", settings.bind_address)
     if settings.listen_address:
         _check_listen_address("LISTEN_ADDRESS", settings.listen_address)
@@ -125,6 +127,16 @@ def _check_exchange_variable(name: str, value: str) -> None:
     schemes = ("ws", "wss", "http", "https") if name.endswith("_WS_URL") else ("http", "https")
     if urlsplit(value).scheme not in schemes or not urlsplit(value).hostname:
         raise BadInput(name, f"{name} must be an address that starts with {schemes[-1]}://.", f"{schemes[-1]}://…")
+
+
+def _check_weight(settings: "Settings", exchange: str) -> None:
+    """Only somebody else than the exchange itself can allow more than the exchange states."""
+    one, weight = registry.get(exchange), settings.weight_per_minute(exchange)
+    stated = one.limits.weight_per_minute
+    if weight > stated and settings.rest_url(exchange) == one.rest_url:
+        variable = f"{exchange.upper()}_WEIGHT_PER_MINUTE"
+        sentence = f"{variable} is {weight}, but {one.rest_url} allows {stated} a minute"
+        raise BadInput(variable, f"{sentence}; more is for a proxy or a simulator of yours.", f"1 to {stated}")
 
 
 def _check_listen_address(variable: str, address: str) -> None:

@@ -70,7 +70,10 @@ def open_http(settings: Settings, redis: Redis) -> HttpClient:
     """One client for every exchange, within the rate budget that all processes share."""
     time = clock(settings)
     names = registry.names()
-    budgets = {name: RedisBudget(redis, name, budget_weight(settings, name), time) for name in names}
+    budgets = {
+        name: RedisBudget(redis, name, budget_weight(settings, name), time, settings.egress_address)
+        for name in names
+    }
     return HttpClient({name: settings.rest_url(name) for name in names}, budgets, time)
 
 

@@ -8,6 +8,7 @@ from celery_app import slices
 from celery_app.celery_main import app
 from celery_app.orders import order, order_work
 from celery_app.worker_loop import Resources, run
+from common.ports import Priority
 from fetchers import registry
 
 
@@ -19,7 +20,9 @@ def fetch(exchange: str, start: str, end: str, symbols: list[str] | str | None =
 
 async def _fetch(r: Resources, name: str, start: str, end: str, symbols: list[str] | None) -> None:
     exchange, span = registry.get(name), asked.parse_span(start, end, r.clock.now_ms())
-    await instruments.ensure_known(exchange, get=r.get(exchange), symbols=r.stores.symbols, clock=r.clock)
+    await instruments.ensure_known(
+        exchange, get=r.get(exchange, Priority.LIVE), symbols=r.stores.symbols, clock=r.clock
+    )
     stored = await r.stores.symbols.load(name)
     chosen = (
         asked.selected(name, r.settings.symbols, stored.values())

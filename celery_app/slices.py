@@ -2,18 +2,22 @@
 
 import structlog
 
+from app import wiring
 from app.jobs import backfill, first_fill, instruments
 from app.jobs.reconcile import Reconcile
+from app.stores.budget import budget_state
 from app.stores.heartbeat import rung
 from celery_app import chain
 from celery_app.orders import order_work
 from celery_app.worker_loop import Resources
-from common.span import MINUTE_MS
+from common.ports import Priority
 from common.symbols import matches
 from fetchers import registry
 
 #: Real seconds; what a stopping worker has to wait for at most, apart from the page under way.
 SLICE_S = 3
+#: In the Clock's time, after which a pass looks again whether its half of the budget has room.
+REST_S = 10
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +51,9 @@ async def resume(r: Resources, exchange: str, even_if_worked_on: bool) -> None:
 
 async def begin_first_fill(r: Resources, name: str) -> None:
     exchange, hours = registry.get(name), r.settings.first_fill_hours
-    await instruments.ensure_known(exchange, get=r.get(exchange), symbols=r.stores.symbols, clock=r.clock)
+    await instruments.ensure_known(
+        exchange, get=r.get(exchange, Priority.LIVE), symbols=r.stores.symbols, clock=r.clock
+    )
     job_id = await first_fill.plan(name, hours, r.settings.symbols, stores=r.stores, clock=r.clock)
     if job_id is not None:
         log.info("first fill planned", exchange=name, job=job_id, hours=hours)
@@ -68,31 +74,29 @@ async def reconcile(r: Resources, name: str, token: str, left: list[int] | None)
     exchange = registry.get(name)
     known = (await r.stores.symbols.load(name, trading_only=True)).values()
     markets = {one.id: one.instrument for one in known if matches(r.settings.symbols, one.instrument)}
-    minute, passed_ms = divmod(r.clock.now_ms(), MINUTE_MS)
-    spent_key = f"candlehouse:reconciled:{name}:{minute}"
     slice_ = Reconcile(
         exchange,
         markets,
-        r.get(exchange),
+        r.get(exchange, Priority.LIVE),
         r.stores,
         r.sink,
         r.clock,
         r.settings.reconcile_minutes,
-        await _allowance(r, name, spent_key),
+        await _allowance(r, name),
     )
     left = await slice_.run(SLICE_S, left)
-    await r.redis.incrby(spent_key, slice_.spent)
-    await r.redis.expire(spent_key, 120)
     await r.stores.rollups.refresh()
     if not left:
         await chain.end(r.redis, chain.of_pass(name))
-    rest_s = (MINUTE_MS - passed_ms) / 1000 / r.clock.rate
-    return left, rest_s if slice_.spent >= slice_.allowance else 0
+    return left, REST_S / r.clock.rate if slice_.spent >= slice_.allowance else 0
 
 
-async def _allowance(r: Resources, exchange: str, spent_key: str) -> float:
-    """Half of a minute's rate units while backfill waits for the other half; otherwise as many as there are."""
+async def _allowance(r: Resources, exchange: str) -> float:
+    """Half of the budget while backfill wants the other half; otherwise as much as there is.
+
+    The budget itself keeps to this where both wait for it; a worker that heals would not even let backfill wait.
+    """
     if not await r.stores.plan.unfinished(exchange):
         return float("inf")
-    half = r.settings.weight_per_minute(exchange) * r.settings.budget_share / 2
-    return half - int(await r.redis.get(spent_key) or 0)
+    state = await budget_state(r.redis, exchange, r.clock, r.settings.egress_address)
+    return max(1, wiring.budget_weight(r.settings, exchange) // 2) - state.live

@@ -13,6 +13,7 @@ from celery_app.celery_main import app
 from celery_app.orders import order
 from celery_app.worker_loop import Resources, run
 from common.errors import Malformed, Retryable
+from common.ports import Priority
 from common.span import DAY_MS
 from fetchers import registry
 
@@ -87,7 +88,10 @@ def reconcile_slice(self: Any, exchange: str, token: str, left: list[int] | None
 @_task("refresh_instruments")
 def refresh_instruments(self: Any, name: str) -> None:
     one = registry.get(name)
-    _run(self, lambda r: instruments.refresh(one, get=r.get(one), symbols=r.stores.symbols, clock=r.clock))
+    _run(
+        self,
+        lambda r: instruments.refresh(one, get=r.get(one, Priority.LIVE), symbols=r.stores.symbols, clock=r.clock),
+    )
 
 
 @_task("refresh_analytics")

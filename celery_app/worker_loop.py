@@ -14,7 +14,7 @@ from app import wiring
 from app.settings import Settings, load_settings
 from app.stores.latest import LiveSink
 from common.clock import Clock
-from common.ports import Exchange
+from common.ports import Exchange, Priority
 from fetchers.history import Get
 from fetchers.http import HttpClient
 
@@ -33,8 +33,8 @@ class Resources:
     stores: wiring.Stores
     sink: LiveSink
 
-    def get(self, exchange: Exchange) -> Get:
-        return lambda request: self.http.get_retrying(exchange, request)
+    def get(self, exchange: Exchange, priority: Priority = Priority.HISTORY) -> Get:
+        return lambda request: self.http.get_retrying(exchange, request, priority=priority)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ CandlehouseError
 ├── BadInput      a person asked for something that cannot be; says the field and what is allowed
 ├── Retryable     try again later; `retry_after_s` when the other side said how long
 ├── Rejected      asked properly, refused for good; trying again will not help
+│   └── Blocked   all of it is refused to this network or country
 └── Malformed     bytes that are not what the protocol says; `kind` groups them for counting
 """
 
@@ -23,11 +24,19 @@ class BadInput(CandlehouseError):
 
 
 class Retryable(CandlehouseError):
-    """The other side cannot answer now."""
+    """The other side cannot answer now; it may have said for how long, or until when (its own clock's ms)."""
 
-    def __init__(self, reason: str, *, retry_after_s: float | None = None, status: int | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after_s: float | None = None,
+        until_ms: int | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.until_ms = until_ms
         self.status = status
 
 
@@ -37,6 +46,10 @@ class Rejected(CandlehouseError):
     def __init__(self, reason: str, *, status: int | None = None) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class Blocked(Rejected):
+    """The other side answers nobody at this address."""
 
 
 class Malformed(CandlehouseError):

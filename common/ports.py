@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from common.market import Candle, Instrument
@@ -113,14 +114,33 @@ class Exchange(Protocol):
     def session(self, instruments: Sequence[Instrument]) -> Session: ...
 
 
+class Priority(StrEnum):
+    """Who asks. What is live goes first, but takes at most half of a budget while history waits for it."""
+
+    LIVE = "live"
+    HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Weight that may be spent now, from `acquire` until `settle`."""
+
+    id: str
+    weight: int
+    priority: Priority
+
+
 class Budget(Protocol):
-    """The rate budget of one exchange, shared by every process that talks to it."""
+    """The rate budget of one exchange, shared by every process that talks to it from the same address."""
 
-    async def acquire(self, weight: int) -> None:
-        """Return when `weight` units may be spent."""
+    async def acquire(self, weight: int, priority: Priority = Priority.HISTORY) -> Spending:
+        """Return when `weight` units may be spent; `settle` is to follow.
 
-    async def report(self, used_weight: int) -> None:
-        """The server's own count for the running minute."""
+        Raises Retryable when the exchange wants quiet for longer than one waits, Blocked when it refuses us all.
+        """
 
-    async def pause(self, seconds: float) -> None:
-        """Nobody asks this exchange anything for `seconds`."""
+    async def settle(self, spending: Spending, used_weight: int | None = None) -> None:
+        """The request was answered, or given up. `used_weight` is the server's own count in its running minute."""
+
+    async def refuse(self, status: int, until_ms: int, sent_ms: int, said: str = "") -> None:
+        """Nobody asks this exchange anything until then: it answered `status` to a request of `sent_ms`."""

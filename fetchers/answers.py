@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from common.errors import Malformed, Rejected, Retryable
+from common.errors import Blocked, Malformed, Rejected, Retryable
 from common.market import Candle, Instrument, Source
 from common.ports import Listing
 from common.span import MINUTE_MS, Span, floor_minute
@@ -131,20 +131,38 @@ def readable(name: str, decoder: msgspec.json.Decoder[T], entries: list[msgspec.
 
 
 def refused(
-    exchange: str, status: int, headers: Mapping[str, str], said: str = "", wait_s: float = 60
+    exchange: str,
+    status: int,
+    headers: Mapping[str, str],
+    said: str = "",
+    *,
+    wait_s: float = 60,
+    until_ms: int | None = None,
 ) -> Exception | None:
-    """What an HTTP status means on every exchange; `wait_s` is the pause when a 429 or 418 names none."""
+    """What an HTTP status means on every exchange; `wait_s` is the pause when a 429 or 418 names none.
+
+    `until_ms` is when a pause ends, where the exchange says so in words.
+    """
     sentence = f"{exchange} answered {status}" + (f": {said[:200]}" if said else "")
     if status < 300:
         return None
     if status in (418, 429):
-        return Retryable(sentence, retry_after_s=_retry_after_s(headers) or wait_s, status=status)
+        wait_s = _retry_after_s(headers) or wait_s
+        return Retryable(sentence, retry_after_s=wait_s, until_ms=until_ms, status=status)
     if status in (403, 451):
-        sentence = f"{exchange} refuses requests from this network or country (HTTP {status})."
-        return Rejected(sentence, status=status)
+        return blocked(exchange, status)
     if status == 408 or status >= 500:
         return Retryable(sentence, retry_after_s=_retry_after_s(headers), status=status)
     return Rejected(sentence, status=status)
+
+
+def blocked(exchange: str, status: int) -> Blocked:
+    """Binance answers 451 with JSON, Bybit's CloudFront 403 with a page; no other request would fare better."""
+    sentence = (
+        f"{exchange} refuses this network or country (HTTP {status}): ask it from elsewhere, through HTTPS_PROXY"
+        " or from another host, or leave it out of EXCHANGES and choose another."
+    )
+    return Blocked(sentence, status=status)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -3,20 +3,26 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 
 import httpx
 
 from common.clock import Clock
-from common.errors import Rejected, Retryable
-from common.ports import Budget, Exchange, Request
+from common.errors import Blocked, Rejected, Retryable
+from common.ports import Budget, Exchange, Priority, Request, Spending
 from common.span import floor_minute
 
 #: Real seconds for a whole answer, and for its parts.
 ANSWER_S, CONNECT_S, SILENT_S = 90, 10, 30
 #: Before the first repetition, doubled each time; and the most between two.
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 1.0, 60.0
-#: Everybody pauses this long when a refusal names no time.
-PAUSE_S = 60.0
+#: Everybody is quiet this long when a refusal names no time; and when this network or country is refused.
+PAUSE_S, BLOCKED_S = 60.0, 600.0
+#: Added to what a server tells, which counts in whole seconds, and by its own clock.
+LATER_S = 1.0
+#: In the Clock's time: a longer quiet is told to the caller, not waited out, so that no worker sleeps for days.
+PATIENCE_S = 90.0
+BLOCKED_STATUSES = ("403", "451")
 #: The server's clock may be this far from ours: what it counted before is not of our minute.
 CLOCKS_APART_MS = 2000
 
@@ -36,29 +42,42 @@ class HttpClient:
             mounts=_DIRECTLY,
         )
 
-    async def get(self, exchange: Exchange, request: Request) -> bytes:
-        """The answer's body. Raises Retryable, after telling everybody to pause if so asked, or Rejected."""
+    async def get(self, exchange: Exchange, request: Request, priority: Priority = Priority.HISTORY) -> bytes:
+        """The answer's body. Raises Retryable or Rejected, after telling everybody to be quiet if so asked."""
         budget = self._budgets[exchange.name]
-        await budget.acquire(request.weight)
-        sent_ms = self._clock.now_ms()
-        answer = await self._ask(exchange.name, self._rest_urls[exchange.name], request)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        await self._report(budget, exchange.used_weight(headers), sent_ms)
+        spending = await budget.acquire(request.weight, priority)
+        sent_ms, counted = self._clock.now_ms(), None
+        try:
+            answer = await self._ask(exchange.name, self._rest_urls[exchange.name], request)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            counted = self._of_this_minute(exchange.used_weight(headers), sent_ms)
+        finally:
+            await _settle(budget, spending, counted)
         refusal = exchange.refusal(answer.status_code, headers, answer.content)
-        if isinstance(refusal, Retryable) and refusal.status in (418, 429):
-            await budget.pause(refusal.retry_after_s or PAUSE_S)
         if refusal is not None:
+            await self._tell(budget, refusal, sent_ms)
             raise refusal
         return answer.content
 
-    async def get_retrying(self, exchange: Exchange, request: Request, attempts: int = 6) -> bytes:
-        """`get`, asking again while the exchange cannot answer; the last attempt's error is raised."""
+    async def get_retrying(
+        self,
+        exchange: Exchange,
+        request: Request,
+        attempts: int = 6,
+        priority: Priority = Priority.HISTORY,
+    ) -> bytes:
+        """`get`, asking again while the exchange cannot answer; the last attempt's error is raised.
+
+        So is one that says not to ask again for longer than anybody should wait here.
+        """
         for attempt in range(attempts - 1):
             try:
-                return await self.get(exchange, request)
+                return await self.get(exchange, request, priority)
             except Retryable as error:
+                if (error.retry_after_s or 0) > PATIENCE_S:
+                    raise
                 await self._clock.sleep(back_off_s(attempt, error.retry_after_s))
-        return await self.get(exchange, request)
+        return await self.get(exchange, request, priority)
 
     async def handshake(self, url: str, request: Request) -> bytes:
         """What `request` is answered on the host of the WebSocket at `url`, outside any budget."""
@@ -80,11 +99,27 @@ class HttpClient:
         except httpx.InvalidURL as error:
             raise Rejected(f"{who} cannot be asked: {error}") from error
 
-    async def _report(self, budget: Budget, used_weight: int | None, sent_ms: int) -> None:
-        """A count that may be of the minute before would be held against this one."""
+    async def _tell(self, budget: Budget, refusal: Exception, sent_ms: int) -> None:
+        """A refusal of everybody holds for everybody."""
         now_ms = self._clock.now_ms()
-        if used_weight is not None and floor_minute(sent_ms - CLOCKS_APART_MS) == floor_minute(now_ms):
-            await budget.report(used_weight)
+        if isinstance(refusal, Blocked):
+            until_ms = now_ms + round(BLOCKED_S * 1000)
+            await budget.refuse(refusal.status or 403, until_ms, sent_ms, str(refusal))
+        elif isinstance(refusal, Retryable) and refusal.status in (418, 429):
+            until_ms = now_ms + round((refusal.retry_after_s or PAUSE_S) * 1000)
+            until_ms = max(until_ms, refusal.until_ms or 0) + round(LATER_S * 1000)
+            await budget.refuse(refusal.status, until_ms, sent_ms)
+
+    def _of_this_minute(self, used_weight: int | None, sent_ms: int) -> int | None:
+        """A count that may be of the minute before would be held against this one."""
+        is_surely = floor_minute(sent_ms - CLOCKS_APART_MS) == floor_minute(self._clock.now_ms())
+        return used_weight if is_surely else None
+
+
+async def _settle(budget: Budget, spending: Spending, counted: int | None) -> None:
+    """Without Redis an answer is no worse; what was spent stays counted as under way for longer than it was."""
+    with suppress(Retryable):
+        await budget.settle(spending, counted)
 
 
 def back_off_s(failures: int, told_s: float | None = None) -> float:

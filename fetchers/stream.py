@@ -15,8 +15,8 @@ from common.clock import Clock
 from common.errors import CandlehouseError, Malformed, Retryable
 from common.market import Candle, Instrument
 from common.ports import Exchange, Session
-from fetchers.answers import batches
-from fetchers.http import PAUSE_S, HttpClient, back_off_s
+from fetchers.answers import batches, blocked
+from fetchers.http import BLOCKED_S, PAUSE_S, HttpClient, back_off_s
 
 log = structlog.get_logger(__name__)
 
@@ -115,7 +115,7 @@ async def stream(
                             yield candle
                         await _send(session, socket, exchange, clock)
         except _LOST as error:
-            lost = Lost(watch.verdict or _reason(error), watch.heard_ms or since_ms)
+            lost = Lost(watch.verdict or _reason(error, exchange), watch.heard_ms or since_ms)
             failures += 1
             wait_s = back_off_s(failures, _told_s(error))
         since_ms = lost.since_ms
@@ -202,12 +202,16 @@ class _Watch:
             self._plan(socket)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, exchange: Exchange) -> str:
+    if isinstance(error, InvalidStatus) and error.response.status_code in (403, 451):
+        return str(blocked(exchange.name.capitalize(), error.response.status_code))
     return str(error) or type(error).__name__
 
 
 def _told_s(error: Exception) -> float | None:
-    """How long the exchange asks us to stay away."""
+    """How long the exchange asks us to stay away, or no attempt would help."""
+    if isinstance(error, InvalidStatus) and error.response.status_code in (403, 451):
+        return BLOCKED_S
     if isinstance(error, InvalidStatus) and error.response.status_code in (418, 429):
         told = error.response.headers.get("Retry-After", "")
         return float(told) if told.isascii() and told.isdecimal() else PAUSE_S

@@ -16,7 +16,7 @@ from app.stores.candles import StoredCandle
 from app.stores.latest import LiveSink
 from app.stores.plan import Lease, PlanStore
 from common.clock import Clock
-from common.errors import Malformed, Rejected, Retryable
+from common.errors import Blocked, Malformed, Rejected, Retryable
 from common.market import Candle, Instrument
 from common.ports import Exchange
 from common.span import Span
@@ -103,6 +103,8 @@ class Backfill:
         except (Rejected, Malformed) as error:
             log.error("page failed", job=self.job_id, market=self._name(lease), reason=str(error))
             await self.plans.fail(lease, error)
+            if isinstance(error, Blocked):
+                await self.plans.give_up(self.job_id, str(error))
             return True
         rows = [StoredCandle(lease.symbol_id, *candle[1:]) for candle in candles]
         result = await self.plans.complete(lease, rows, settled)

@@ -1,5 +1,6 @@
 """Learn which markets an exchange has, keep the list current, and choose those that are streamed."""
 
+import asyncio
 from collections.abc import Iterable
 
 import structlog
@@ -14,6 +15,8 @@ from fetchers.history import Get
 
 #: In the Clock's time, before an exchange that cannot be asked is asked again.
 AGAIN_S = 30
+#: Real seconds that a stream waits for the list: while the rate limit keeps us waiting, stored markets will do.
+LISTED_S = 20
 
 log = structlog.get_logger(__name__)
 
@@ -63,9 +66,11 @@ async def wait_for_markets(
 
 async def _listed(exchange: Exchange, get: Get) -> list[Instrument]:
     try:
-        return await ask(exchange, get=get)
-    except (Retryable, Rejected, Malformed) as error:
-        log.warning("markets not listed", exchange=exchange.name, reason=str(error))
+        async with asyncio.timeout(LISTED_S):
+            return await ask(exchange, get=get)
+    except (Retryable, Rejected, Malformed, TimeoutError) as error:
+        reason = str(error) or f"no answer, or no turn to ask, within {LISTED_S} s"
+        log.warning("markets not listed", exchange=exchange.name, reason=reason)
         return []
 
 

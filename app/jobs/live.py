@@ -22,6 +22,8 @@ from fetchers.stream import Complaints, Lost, Pace, shards, stream
 
 log = structlog.get_logger(__name__)
 
+#: Of the connections a minute that an exchange allows; a stream that is started again forgets those it had opened.
+CONNECTIONS_SHARE = 0.8
 #: Candles in one write.
 BATCH = 500
 #: Real seconds between two heartbeats, and for the last write of a job that is stopped.
@@ -43,7 +45,7 @@ async def run_live(
         log.error("No live candles", exchange=exchange.name, reason=reason)
         live.idle(reason)
         return await live.beat()
-    pace = Pace(exchange.limits.connections_per_minute, clock)
+    pace = Pace(max(1, int(exchange.limits.connections_per_minute * CONNECTIONS_SHARE)), clock)
     how: dict[str, Any] = {"ws_url": ws_url, "http": http, "pace": pace}
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -12,7 +12,7 @@ from app.stores.candles import StoredCandle
 from app.stores.errors import FetchError
 from app.stores.latest import LiveSink
 from common.clock import Clock
-from common.errors import Malformed, Rejected
+from common.errors import Blocked, Malformed, Rejected
 from common.market import Instrument
 from common.ports import Exchange, Request
 from common.span import DAY_MS, MINUTE_MS, Span, floor_minute, union
@@ -99,6 +99,8 @@ class Reconcile:
                 )
             except (Rejected, Malformed) as error:
                 await self._fail(symbol_id, wanted, error)
+                if isinstance(error, Blocked):
+                    self._until_ms = 0  # nor would the exchange answer for another market
                 return True
             await self._write(symbol_id, answer)
             spans = _common(spans, [Span(wanted.start_ms, answer.span.start_ms)])

@@ -1,150 +1,154 @@
-"""The rate budget of one exchange: no window of a minute ever holds more than its weight.
+"""The rate budget of one exchange: no minute, wherever it begins, ever holds more than its weight.
 
-What was spent is kept by the second of the shared Clock. A request passes when it and the spending of the last 61
-seconds fit the limit; a window of 60 s touches at most 61 of those seconds, so none is ever overspent.
+It is a hash in Redis that all processes share; `lua/budget.lua` says what stands in it, and why that is right.
 """
 
 import random
+import secrets
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from app.stores.redis_errors import translated
 from common.clock import Clock
+from common.errors import Blocked, Retryable
+from common.ports import Priority, Spending
+from fetchers.http import ANSWER_S, BLOCKED_STATUSES, PATIENCE_S
 
-SECONDS = 61
 #: Looked at again after this long at the latest, since a window may also free itself early.
 LONGEST_NAP_S = 10.0
 #: So that many who wait do not all ask in the same instant.
 JITTER_S = 0.2
+#: Real seconds for which a request may be under way, and a waiting process be late for its turn.
+UNDER_WAY_S, LATE_S = ANSWER_S + 10, 3
 
-_KEPT_S = 2 * SECONDS
+_FOLDER = Path(__file__).parent / "lua"
 
-_ACQUIRE = """
-local key, now, weight, limit, ttl = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
-local second, used, paused, spent = math.floor(now / 1000), 0, 0, {}
-local fields = redis.call('HGETALL', key)
-for i = 1, #fields, 2 do
-  local at, value = tonumber(fields[i]), tonumber(fields[i + 1])
-  if not at then
-    paused = value
-  elseif at <= second - 61 then
-    redis.call('HDEL', key, fields[i])
-  else
-    used = used + value
-    spent[#spent + 1] = {at, value}
-  end
-end
-if paused > now then return paused - now end
-if used == 0 or used + weight <= limit then
-  redis.call('HINCRBY', key, second, weight)
-  redis.call('PEXPIRE', key, ttl)
-  return 0
-end
-table.sort(spent, function(a, b) return a[1] < b[1] end)
-local excess, free = used + weight - limit, second
-for _, one in ipairs(spent) do
-  excess, free = excess - one[2], one[1] + 61
-  if excess <= 0 then break end
-end
-return free * 1000 - now
-"""
 
-_REPORT = """
-local key, now, told, ttl = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local second, ours = math.floor(now / 1000), 0
-local fields = redis.call('HGETALL', key)
-for i = 1, #fields, 2 do
-  local at = tonumber(fields[i])
-  if at and math.floor(at / 60) == math.floor(second / 60) then ours = ours + tonumber(fields[i + 1]) end
-end
-if told > ours then
-  redis.call('HINCRBY', key, second, told - ours)
-  redis.call('PEXPIRE', key, ttl)
-end
-"""
+class BudgetState(NamedTuple):
+    """How a budget stands. Weight is in the exchange's units; `live` is part of `used`.
 
-_PAUSE = """
-local key, until_ms, ttl = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
-local paused = tonumber(redis.call('HGET', key, 'paused_until') or '0')
-if until_ms > paused then redis.call('HSET', key, 'paused_until', until_ms) end
-if ttl > redis.call('PTTL', key) then redis.call('PEXPIRE', key, ttl) end
-"""
+    used, live        weight of the last minute, and what is under way
+    limit             that nobody has gone beyond; 0 when nobody asked lately
+    waiting_…         requests that wait for their turn
+    quiet_until_ms    nobody asks before; 0 when everybody may
+    reason            why: an HTTP status, or words
+    """
+
+    used: int = 0
+    live: int = 0
+    limit: int = 0
+    waiting_live: int = 0
+    waiting_history: int = 0
+    quiet_until_ms: int = 0
+    reason: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What keeps requests back: `quiet until 2026-11-25 12:34:56 UTC (418)`; empty when nothing does."""
+        if self.quiet_until_ms:
+            return f"quiet until {_time_text(self.quiet_until_ms)} ({self.reason})"
+        return "waiting for the limit" if self.waiting_live + self.waiting_history else ""
+
+
+class _Told(NamedTuple):
+    """What Redis answered last: it notices by this that it forgot."""
+
+    epoch: str = ""
+    seq: int = 0
+    quiet_until_ms: int = 0
+    reason: str = ""
+    said: str = ""
 
 
 class RedisBudget:
-    """Shared by every process that asks this exchange anything."""
+    """Shared by every process that asks this exchange anything from the same address (`egress`, by its name)."""
 
-    def __init__(self, redis: Redis, exchange: str, weight_per_minute: int, clock: Clock) -> None:
-        self._keys = [f"candlehouse:budget:{exchange}"]
+    def __init__(
+        self, redis: Redis, exchange: str, weight_per_minute: int, clock: Clock, egress: str = ""
+    ) -> None:
+        self._exchange = exchange
+        self._keys = [budget_key(exchange, egress)]
         self._limit = weight_per_minute
         self._clock = clock
-        self._acquire, self._report, self._pause = map(redis.register_script, (_ACQUIRE, _REPORT, _PAUSE))
+        self._told = _Told()
+        self._acquire, self._settle, self._refuse = (
+            script(redis, name) for name in ("acquire", "settle", "refuse")
+        )
 
-    async def acquire(self, weight: int) -> None:
-        """Return when `weight` may be spent. What is heavier than the limit waits for an empty window."""
-        while wait_ms := await self._ask(weight):
-            await _nap(self._clock, wait_ms)
+    async def acquire(self, weight: int, priority: Priority = Priority.HISTORY) -> Spending:
+        """As the port says. What is heavier than the limit waits for an empty window."""
+        wanted, since_ms = Spending(secrets.token_hex(8), weight, priority), self._clock.now_ms()
+        while wait_ms := await self._ask(wanted, since_ms):
+            self._check_quiet(wait_ms)
+            await nap(self._clock, wait_ms)
+        return wanted
 
-    async def report(self, used_weight: int) -> None:
+    async def settle(self, spending: Spending, used_weight: int | None = None) -> None:
         """Others may spend from the same address: where the server counts more than we do, it is right."""
+        told = -1 if used_weight is None else used_weight
+        args = (self._clock.now_ms(), spending.id, spending.weight, spending.priority, told)
         with translated():
-            await self._report(keys=self._keys, args=[self._clock.now_ms(), used_weight, self._ttl_ms(_KEPT_S)])
+            await self._settle(keys=self._keys, args=args)
 
-    async def pause(self, seconds: float) -> None:
-        until_ms = self._clock.now_ms() + round(seconds * 1000)
+    async def refuse(self, status: int, until_ms: int, sent_ms: int, said: str = "") -> None:
         with translated():
-            await self._pause(keys=self._keys, args=[until_ms, self._ttl_ms(seconds + _KEPT_S)])
+            await self._refuse(keys=self._keys, args=[self._clock.now_ms(), until_ms, status, said, sent_ms])
 
-    async def _ask(self, weight: int) -> int:
+    async def _ask(self, wanted: Spending, since_ms: int) -> int:
         """Spend, or say how many milliseconds to wait."""
-        args = [self._clock.now_ms(), weight, self._limit, self._ttl_ms(_KEPT_S)]
+        real_s_ms, told = 1000 * self._clock.rate, self._told
+        times = round(UNDER_WAY_S * real_s_ms), round(LONGEST_NAP_S * 1000), round(PATIENCE_S * 1000)
+        asked = self._clock.now_ms(), wanted.weight, wanted.priority, self._limit, wanted.id, since_ms
+        slack_ms = round(LONGEST_NAP_S * 1000 + LATE_S * real_s_ms)
+        args = (*asked, *times, secrets.token_hex(4), *told, slack_ms)
         with translated():
-            return int(await self._acquire(keys=self._keys, args=args))
+            wait_ms, epoch, seq, quiet_ms, reason, said = await self._acquire(keys=self._keys, args=args)
+        self._told = _Told(epoch.decode(), int(seq), int(quiet_ms), reason.decode(), said.decode())
+        return int(wait_ms)
 
-    def _ttl_ms(self, seconds: float) -> int:
-        """Redis counts real time."""
-        return round(seconds * 1000 / self._clock.rate)
-
-
-class MemoryBudget:
-    """The same promises within one process."""
-
-    def __init__(self, weight_per_minute: int, clock: Clock) -> None:
-        self._limit = weight_per_minute
-        self._clock = clock
-        self._spent: dict[int, int] = {}
-        self._paused_until_ms = 0
-
-    async def acquire(self, weight: int) -> None:
-        while wait_ms := self._ask(weight):
-            await _nap(self._clock, wait_ms)
-
-    async def report(self, used_weight: int) -> None:
-        second = self._clock.now_ms() // 1000
-        ours = sum(weight for at, weight in self._spent.items() if at // 60 == second // 60)
-        if used_weight > ours:
-            self._spent[second] = self._spent.get(second, 0) + used_weight - ours
-
-    async def pause(self, seconds: float) -> None:
-        self._paused_until_ms = max(self._paused_until_ms, self._clock.now_ms() + round(seconds * 1000))
-
-    def _ask(self, weight: int) -> int:
-        now_ms = self._clock.now_ms()
-        second = now_ms // 1000
-        self._spent = {at: spent for at, spent in sorted(self._spent.items()) if at > second - SECONDS}
-        if self._paused_until_ms > now_ms:
-            return self._paused_until_ms - now_ms
-        used = sum(self._spent.values())
-        if not used or used + weight <= self._limit:
-            self._spent[second] = self._spent.get(second, 0) + weight
-            return 0
-        excess, free = used + weight - self._limit, second
-        for at, spent in self._spent.items():
-            excess, free = excess - spent, at + SECONDS
-            if excess <= 0:
-                break
-        return free * 1000 - now_ms
+    def _check_quiet(self, wait_ms: int) -> None:
+        """Raise for a quiet that is not waited out."""
+        now_ms, told = self._clock.now_ms(), self._told
+        if told.quiet_until_ms <= now_ms:
+            return
+        if told.reason in BLOCKED_STATUSES:
+            raise Blocked(told.said, status=int(told.reason))
+        if wait_ms > PATIENCE_S * 1000:
+            until = f"quiet until {_time_text(told.quiet_until_ms)} ({told.reason})"
+            raise Retryable(f"{self._exchange} is {until}.", retry_after_s=(told.quiet_until_ms - now_ms) / 1000)
 
 
-async def _nap(clock: Clock, wait_ms: int) -> None:
+async def budget_state(redis: Redis, exchange: str, clock: Clock, egress: str = "") -> BudgetState:
+    """How the budget stands that everybody shares who asks this exchange from the same address."""
+    with translated():
+        found = await script(redis, "state")(keys=[budget_key(exchange, egress)], args=[clock.now_ms()])
+    used, live, limit, waiting_live, waiting_history, quiet_until_ms, reason = found
+    return BudgetState(used, live, limit, waiting_live, waiting_history, quiet_until_ms, reason.decode())
+
+
+def budget_key(exchange: str, egress: str) -> str:
+    return f"candlehouse:budget:{exchange}" + (f"@{egress}" if egress else "")
+
+
+def script(redis: Redis, name: str) -> AsyncScript:
+    """`lua/budget_{name}.lua`, after what all of them begin with."""
+    return redis.register_script(_text(name))
+
+
+@cache
+def _text(name: str) -> str:
+    return "\n".join((_FOLDER / f"{part}.lua").read_text() for part in ("budget", f"budget_{name}"))
+
+
+def _time_text(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+async def nap(clock: Clock, wait_ms: int) -> None:
+    """Some of the time to wait."""
     await clock.sleep(min(wait_ms / 1000, LONGEST_NAP_S) + random.uniform(0, JITTER_S))

@@ -149,11 +149,20 @@ class PlanStore:
 
     async def cancel(self, job_id: int) -> None:
         """Stop a job that is not over; what it has stored stays."""
+        await self._end(job_id, "cancelled", None)
+
+    async def give_up(self, job_id: int, why: str) -> None:
+        """End a job none of whose pages can be had; `fetch` again asks for what is missing."""
+        await self._end(job_id, "failed", why)
+
+    async def _end(self, job_id: int, state: str, note: str | None) -> None:
         async with self._leasing() as connection:
             await connection.execute(
-                "UPDATE fetch_jobs SET state = 'cancelled', finished_at = $2 "
+                "UPDATE fetch_jobs SET state = $2, note = coalesce($3, note), finished_at = $4 "
                 "WHERE id = $1 AND state IN ('queued', 'running')",
                 job_id,
+                state,
+                note,
                 self._clock.now_ms(),
             )
             await connection.execute("DELETE FROM fetch_leases WHERE job_id = $1", job_id)

@@ -6,6 +6,8 @@ REST  GET /api/v3/klines, weight 2 of 6000 a minute and address, counted back in
       1,000 rows, ascending, both bounds inclusive on the open time. With `startTime` alone a range in an outage
       answers the first rows after it, so `endTime` is always sent. Minutes without trades have volume 0.
       [[open_ms, "open", "high", "low", "close", "volume", close_ms, "quote volume", trades, …], …]
+      Over the limit 429, whoever goes on 418 for 2 minutes to 3 days; both with Retry-After, 418 also with words:
+      {"code":-1003,"msg":"Way too much request weight used; IP banned until 1573993214000. …"}
 WS    <symbol in lower case>@kline_1m on /ws (bare payloads) or /stream (wrapped in {"stream", "data"}). A push
       every 2 s when something changed; `x: true` closes the minute, 5 ms to 2.4 s after its end, and an `x: false`
       can still follow that end. An unknown symbol is answered by silence, not by an error.
@@ -14,6 +16,7 @@ WS    <symbol in lower case>@kline_1m on /ws (bare payloads) or /stream (wrapped
       A connection lives 24 h; `serverShutdown` announces its end. Five client messages a second, pongs included.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -27,6 +30,9 @@ from fetchers.answers import Amount, Count, Mailbox, Minute, Moment, Price
 
 #: Streams named in one SUBSCRIBE, which keeps a message at a few kB.
 _STREAMS_PER_MESSAGE = 200
+
+#: "Way too much request weight used; IP banned until 1573993214000. …"
+_UNTIL = re.compile(r"banned until (\d{13})\b", re.ASCII)
 
 _RUNNING, _CLOSING = Source.RUNNING, Source.CLOSING_MESSAGE
 
@@ -168,7 +174,15 @@ class Binance:
         if status < 300:
             return None
         error = answers.attempt(_error, body) or _Error()
-        return answers.refused("Binance", status, headers, error.msg, wait_s=120 if status == 418 else 60)
+        until = _UNTIL.search(error.msg) if status == 418 else None
+        return answers.refused(
+            "Binance",
+            status,
+            headers,
+            error.msg,
+            wait_s=120 if status == 418 else 60,
+            until_ms=int(until[1]) if until else None,
+        )
 
     def used_weight(self, headers: Mapping[str, str]) -> int | None:
         text = headers.get("x-mbx-used-weight-1m", "")

@@ -16,7 +16,7 @@ from app.settings import Settings, load_settings
 from celery_app.orders import order_work
 from common.clock import Clock
 from common.errors import BadInput
-from common.ports import Exchange
+from common.ports import Exchange, Priority
 from common.span import Span
 from fetchers import registry
 from scripts.commands.progress import counted
@@ -111,7 +111,7 @@ async def _know_markets(desk: _Desk, exchange: Exchange) -> None:
     try:
         await instruments.ensure_known(
             exchange,
-            get=lambda request: http.get_retrying(exchange, request, attempts=2),
+            get=lambda request: http.get_retrying(exchange, request, attempts=2, priority=Priority.LIVE),
             symbols=desk.stores.symbols,
             clock=desk.clock,
         )

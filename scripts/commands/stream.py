@@ -14,7 +14,7 @@ from app.stores.heartbeat import ring
 from common.clock import Clock
 from common.errors import BadInput, Retryable
 from common.market import Instrument
-from common.ports import Exchange
+from common.ports import Exchange, Priority
 from fetchers import registry
 from scripts.commands.roles import run_until_stopped
 
@@ -41,7 +41,7 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
         async with wiring.open_stores(settings, role=f"stream {exchange.name}") as stores:
             known = await instruments.wait_for_markets(
                 exchange,
-                get=lambda request: http.get_retrying(exchange, request, attempts=2),
+                get=lambda request: http.get_retrying(exchange, request, attempts=2, priority=Priority.LIVE),
                 symbols=stores.symbols,
                 clock=clock,
             )

@@ -32,7 +32,8 @@ async def _time(world: World, request: Request) -> Response:
 
 
 async def _exchange_info(world: World, request: Request) -> Response:
-    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
+    stated = world.limits.stated["binance"]
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": stated}
     return json(
         {
             "timezone": "UTC",

@@ -143,7 +143,7 @@ class _Connection:
     def _is_talkative(self) -> bool:
         now_ms = self._world.clock.now_ms()
         self._heard = [*(then for then in self._heard if then > now_ms - 1000), now_ms]
-        return self._world.enforce_limits and len(self._heard) > _MESSAGES_PER_SECOND
+        return self._world.limits.enforced and len(self._heard) > _MESSAGES_PER_SECOND
 
     def _say(self, answer: object) -> None:
         self.outbox.put(msgspec.json.encode(answer).decode())

@@ -25,6 +25,7 @@ Kind = Literal[
     "archive_truncated",
     "archive_draft",
     "archive_header",
+    "geo_block",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
 EXCHANGE_NAMES = ("*", "binance", "bitfinex", "bittrex")
@@ -42,6 +43,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     every_s        disconnect: again after so many seconds, else once
     delay_s        late_correction: the true values follow the wrong close after so many seconds; 0 is never
     heartbeats     silence: heartbeats still come, only candles do not
+    status         geo_block: what REST answers, 451 or 403
     """
 
     exchange: str
@@ -56,6 +58,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     every_s: float = 0
     delay_s: float = 20
     heartbeats: bool = False
+    status: int = 451
 
     def concerns(self, symbol: Symbol) -> bool:
         return not self.symbols or bool(

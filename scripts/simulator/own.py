@@ -1,15 +1,15 @@
-"""The simulator's own endpoints: the truth, the log and the faults."""
+"""The simulator's own endpoints: the truth, the log, the limits and the faults."""
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from common.errors import BadInput
 from common.span import MINUTE_MS
+from scripts.simulator import own_limits
 from scripts.simulator.listings import EXCHANGES
 from scripts.simulator.market import Symbol
-from scripts.simulator.rest import json
+from scripts.simulator.rest import json, wrong_answer
 from scripts.simulator.world import World, take
 
 _LONGEST = 1 << 40
@@ -22,7 +22,7 @@ def routes(world: World) -> list[BaseRoute]:
         try:
             return await _truth(world, request)
         except BadInput as wrong:
-            return _wrong(wrong)
+            return wrong_answer(wrong)
 
     async def log(request: Request) -> Response:
         if request.method == "DELETE":
@@ -34,7 +34,7 @@ def routes(world: World) -> list[BaseRoute]:
             if request.method == "POST":
                 world.faults.switch(await request.body())
         except BadInput as wrong:
-            return _wrong(wrong)
+            return wrong_answer(wrong)
         if request.method == "DELETE":
             world.faults.clear()
         return json(world.faults.listed())
@@ -42,6 +42,7 @@ def routes(world: World) -> list[BaseRoute]:
     return [
         Route("/_sim/truth", truth),
         Route("/_sim/log", log, methods=["GET", "DELETE"]),
+        *own_limits.routes(world),
         Route("/_sim/faults", faults, methods=["GET", "POST", "DELETE"]),
     ]
 
@@ -78,8 +79,3 @@ def _ms(request: Request, field: str) -> int:
     if not text.isdecimal():
         raise BadInput(field, f"{field} is not a time.", "UTC milliseconds")
     return int(text)
-
-
-def _wrong(wrong: BadInput) -> Response:
-    answer = {"field": wrong.field, "error": wrong.sentence, "allowed": wrong.allowed}
-    return Response(msgspec.json.encode(answer), 422, media_type="application/json")

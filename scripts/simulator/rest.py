@@ -1,5 +1,6 @@
 """What every REST request goes through: limits, bans, slowness, cut answers."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
@@ -7,15 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from common.errors import BadInput
+from scripts.simulator.limits import Verdict
 from scripts.simulator.world import World
 
 Answer = Callable[[World, Request], Awaitable[Response]]
 
-#: Weight a minute that the real exchange allows, and what it counts by.
-_LIMITS = {"binance": 6000, "bitfinex": 30, "bittrex": 60}
-
 _TOO_MUCH = (
-    "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. "
+    "Too much request weight used; current limit is %d request weight per 1 MINUTE. "
     "Please use WebSocket Streams for live updates to avoid polling the API."
 )
 
@@ -24,12 +24,13 @@ def route(world: World, exchange: str, path: str, answer: Answer, *, weight: int
     """`answer` at `path`, behind everything that can go wrong before and after it."""
 
     async def endpoint(request: Request) -> Response:
-        # Bitfinex counts each endpoint by itself, the others everything together.
-        spent = world.spend(exchange, path if exchange == "bitfinex" else "", weight)
-        refused = _refusal(world, exchange, spent)
+        address = request.client.host if request.client else ""
+        verdict = world.limits.judge(exchange, address, path, weight)
+        refused = _refusal(world, exchange, address, path, verdict)
+        world.limits.note(exchange, address, path, weight, verdict.used, refused.status_code if refused else 200)
         response = refused or await _answered(world, exchange, answer, request)
         if exchange == "binance":
-            response.headers["x-mbx-used-weight"] = response.headers["x-mbx-used-weight-1m"] = str(spent)
+            response.headers["x-mbx-used-weight"] = response.headers["x-mbx-used-weight-1m"] = str(verdict.used)
         return response
 
     return Route(path, endpoint, methods=["GET", "HEAD"])
@@ -45,41 +46,47 @@ async def _answered(world: World, exchange: str, answer: Answer, request: Reques
     return response
 
 
-def _refusal(world: World, exchange: str, spent: int) -> Response | None:
+def _refusal(world: World, exchange: str, address: str, path: str, verdict: Verdict) -> Response | None:
     now_ms = world.clock.now_ms()
+    if block := world.faults.find(exchange, "geo_block"):
+        return _blocked(exchange, block.status)
     ban = world.faults.find(exchange, "ban")
     if ban is not None and world.faults.age_s(ban) < ban.seconds:
-        return _banned(exchange, ban.seconds - world.faults.age_s(ban), now_ms)
-    limited = world.faults.spend(exchange, "rate_limit")
-    over = world.enforce_limits and spent > _LIMITS[exchange]
-    if limited or over:
-        told_ms = world.refused_until_ms.get(exchange, 0)
-        wait_s = limited.retry_after_s if limited else 60 - now_ms % 60_000 / 1000
-        if exchange == "binance" and now_ms < told_ms:
-            # Whoever goes on asking while told to wait is banned, two minutes at first.
-            return _banned(exchange, 120, now_ms)
-        world.refused_until_ms[exchange] = now_ms + round(wait_s * 1000)
-        return _throttled(exchange, wait_s)
+        return _banned(world, exchange, ban.seconds - world.faults.age_s(ban), now_ms)
+    if limited := world.faults.spend(exchange, "rate_limit"):
+        verdict = world.limits.refuse(exchange, address, path, limited.retry_after_s)
+    if verdict.status == 418:
+        return _banned(world, exchange, verdict.wait_s, now_ms)
+    if verdict.status == 429:
+        return _throttled(world, exchange, verdict.wait_s)
     if world.faults.find(exchange, "maintenance"):
         return _closed(exchange)
     return None
 
 
-def _throttled(exchange: str, wait_s: float) -> Response:
+def _throttled(world: World, exchange: str, wait_s: float) -> Response:
     if exchange == "binance":
-        retry = {"retry-after": str(max(1, round(wait_s)))}
-        return json({"code": -1003, "msg": _TOO_MUCH}, 429, retry)
+        words = _TOO_MUCH % world.limits.stated[exchange]
+        return json({"code": -1003, "msg": words}, 429, {"retry-after": str(math.ceil(wait_s))})
     if exchange == "bitfinex":
         return json(["error", 11010, "ratelimit: error"], 429)
     return json({"code": "THROTTLED"}, 429)
 
 
-def _banned(exchange: str, left_s: float, now_ms: int) -> Response:
+def _banned(world: World, exchange: str, left_s: float, now_ms: int) -> Response:
     if exchange != "binance":
-        return _throttled(exchange, left_s)
+        return _throttled(world, exchange, left_s)
     until_ms = now_ms + round(left_s * 1000)
     words = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams."
-    return json({"code": -1003, "msg": words}, 418, {"retry-after": str(max(1, round(left_s)))})
+    return json({"code": -1003, "msg": words}, 418, {"retry-after": str(math.ceil(left_s))})
+
+
+def _blocked(exchange: str, status: int) -> Response:
+    """As Binance says it, or as whoever stands before an exchange does."""
+    if exchange == "binance" and status == 451:
+        words = "Service unavailable from a restricted location according to 'b. Eligibility' in the terms."
+        return json({"code": 0, "msg": words}, status)
+    return Response("<html><h1>403 ERROR</h1>The request could not be satisfied.</html>", status)
 
 
 def _closed(exchange: str) -> Response:
@@ -88,6 +95,11 @@ def _closed(exchange: str) -> Response:
     if exchange == "binance":
         return json({"code": -1016, "msg": "This service is no longer available."}, 503)
     return json({"code": "SERVICE_UNAVAILABLE"}, 503)
+
+
+def wrong_answer(wrong: BadInput) -> Response:
+    """What a wrong question to the simulator itself is answered."""
+    return json({"field": wrong.field, "error": wrong.sentence, "allowed": wrong.allowed}, 422)
 
 
 def json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from common.clock import Clock
 from scripts.simulator.faults import Faults
+from scripts.simulator.limits import Limits
 from scripts.simulator.market import Market, Row
 
 #: So many requests are remembered, oldest forgotten first.
@@ -17,32 +18,20 @@ _ROWS_AT_ONCE = 200
 
 @dataclass(slots=True)
 class World:
-    """`enforce_limits` answers 429 to whoever asks more than the real exchange allows."""
+    """`limits` refuse whoever asks more than the real exchange allows, where they are enforced."""
 
     market: Market
     clock: Clock
     faults: Faults
-    enforce_limits: bool = False
+    limits: Limits
     log: deque[dict[str, str | int]] = field(default_factory=lambda: deque(maxlen=LOGGED))
-    #: (exchange, what) -> (minute, weight spent in it)
-    spent: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    #: Until when (ms) an exchange has told callers to wait, or banned them.
-    refused_until_ms: dict[str, int] = field(default_factory=dict)
-
-    def spend(self, exchange: str, what: str, weight: int) -> int:
-        """Add to the running minute's count; the sum so far."""
-        minute = self.clock.now_ms() // 60_000
-        then, before = self.spent.get((exchange, what), (minute, 0))
-        total = weight + (before if then == minute else 0)
-        self.spent[exchange, what] = (minute, total)
-        return total
 
 
 def make_world(market: Market, clock: Clock, *, enforce_limits: bool = False) -> World:
     """A world without faults whose market follows the faults that come."""
     faults = Faults(clock)
     market.quiet = faults.quiet
-    return World(market, clock, faults, enforce_limits)
+    return World(market, clock, faults, Limits(clock, enforced=enforce_limits))
 
 
 async def take(rows: Iterable[Row | None], limit: int) -> list[Row]:

@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
 from app.jobs.live import run_live
-from app.stores.budget import MemoryBudget
+from app.stores.memory_budget import MemoryBudget
 from common.clock import Clock
 from common.market import Instrument
 from common.span import MINUTE_MS, floor_minute

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from app.stores.budget import MemoryBudget, RedisBudget
+from app.stores.budget import RedisBudget
+from app.stores.memory_budget import MemoryBudget
 from common.clock import Clock
-from common.errors import Rejected, Retryable
-from common.ports import Request
+from common.errors import Blocked, Rejected, Retryable
+from common.ports import Priority, Request, Spending
 from fetchers import registry
 from fetchers.http import HttpClient, back_off_s
 from tests.fixtures.live import LeapClock, http_client
@@ -24,16 +25,19 @@ class Told:
     """A budget that lets everything through and notes what it is told, in order."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, float]] = []
+        self.calls: list[tuple[str, float | None]] = []
+        self.refusals: list[tuple[int, float, str]] = []
 
-    async def acquire(self, weight: int) -> None:
-        self.calls.append(("acquire", weight))
+    async def acquire(self, weight: int, priority: Priority = Priority.HISTORY) -> Spending:
+        self.calls.append((f"acquire {priority}", weight))
+        return Spending("1", weight, priority)
 
-    async def report(self, used_weight: int) -> None:
-        self.calls.append(("report", used_weight))
+    async def settle(self, spending: Spending, used_weight: int | None = None) -> None:
+        assert spending.id == "1"
+        self.calls.append(("settle", used_weight))
 
-    async def pause(self, seconds: float) -> None:
-        self.calls.append(("pause", seconds))
+    async def refuse(self, status: int, until_ms: int, sent_ms: int, said: str = "") -> None:
+        self.refusals.append((status, (until_ms - sent_ms) / 1000, said))
 
 
 @pytest.fixture
@@ -55,16 +59,16 @@ async def test_the_weight_is_acquired_before_and_the_servers_count_reported_afte
 ) -> None:
     """W20: the server's headers were ignored."""
     assert BINANCE.parse_instruments(await http.get(BINANCE, LIST)).instruments
-    assert [call for call, _ in budget.calls] == ["acquire", "report"]
-    assert budget.calls[0] == ("acquire", LIST.weight)
-    assert budget.calls[1][1] >= LIST.weight
+    assert budget.calls == [("acquire history", LIST.weight), ("settle", LIST.weight)]
+    await http.get(BINANCE, LIST, Priority.LIVE)
+    assert budget.calls[2:] == [("acquire live", LIST.weight), ("settle", 2 * LIST.weight)]
 
 
 async def test_a_count_that_may_be_of_the_last_minute_is_not_reported(simulator: Simulator, budget: Told) -> None:
     client = HttpClient(simulator.rest_urls(), {"binance": budget}, LeapClock(LeapClock().now_ms() + 1_000))
     await client.get(BINANCE, LIST)
     await client.close()
-    assert budget.calls == [("acquire", LIST.weight)]
+    assert budget.calls == [("acquire history", LIST.weight), ("settle", None)]
 
 
 async def test_a_refusal_pauses_everybody_for_as_long_as_the_server_says(
@@ -75,14 +79,79 @@ async def test_a_refusal_pauses_everybody_for_as_long_as_the_server_says(
     with pytest.raises(Retryable) as refused:
         await http.get(BINANCE, LIST)
     assert (refused.value.status, refused.value.retry_after_s) == (429, 7)
-    assert ("pause", 7) in budget.calls
+    # A second more: the server counts whole ones, and by its own clock.
+    assert budget.refusals == [(429, 8, "")] and budget.calls[-1] == ("settle", LIST.weight)
 
 
 async def test_a_refusal_without_a_time_pauses_too(simulator: Simulator, http: HttpClient, budget: Told) -> None:
     simulator.fault("bitfinex", "rate_limit")
     with pytest.raises(Retryable):
         await http.get(BITFINEX, BITFINEX.instruments_request())
-    assert ("pause", 60) in budget.calls
+    assert budget.refusals == [(429, 61, "")]
+
+
+async def test_a_ban_holds_until_the_time_that_its_words_name(
+    simulator: Simulator, http: HttpClient, budget: Told
+) -> None:
+    now_ms = LeapClock().now_ms() + 30_000
+    refusal = BINANCE.refusal(
+        418,
+        {"retry-after": "120"},
+        b'{"code":-1003,"msg":"Way too much; IP banned until %d. Bye"}' % (now_ms + 500_000),
+    )
+    assert isinstance(refusal, Retryable)
+    assert (refusal.status, refusal.retry_after_s, refusal.until_ms) == (418, 120, now_ms + 500_000)
+    simulator.fault("binance", "ban", seconds=300)
+    with pytest.raises(Retryable) as told:
+        await http.get(BINANCE, LIST)
+    # The simulator's clock is years ahead of this client's, as its words show.
+    assert told.value.until_ms and budget.refusals == [(418, (told.value.until_ms + 1000 - now_ms) / 1000, "")]
+
+
+@pytest.mark.parametrize("status", [403, 451])
+async def test_whoever_is_blocked_tells_everybody_why_and_asks_no_more(
+    simulator: Simulator, redis_client: redis.asyncio.Redis, status: int
+) -> None:
+    simulator.fault("binance", "geo_block", status=status)
+    clock = LeapClock()
+    clients = [
+        HttpClient(simulator.rest_urls(), {"binance": RedisBudget(redis_client, "binance", 5000, clock)}, clock)
+        for _ in range(2)
+    ]
+    for client in clients:
+        with pytest.raises(Blocked, match=rf"^Binance refuses this network or country \(HTTP {status}\): "):
+            await client.get_retrying(BINANCE, LIST)
+        await client.close()
+    assert len(simulator.log("exchangeInfo")) == 1 and clock.sleeps == []
+
+
+async def test_a_request_that_gets_no_answer_is_settled_too(budget: Told) -> None:
+    client = HttpClient({"binance": "http://127.0.0.1:1"}, {"binance": budget}, LeapClock())
+    with pytest.raises(Retryable):
+        await client.get(BINANCE, LIST)
+    await client.close()
+    assert budget.calls == [("acquire history", LIST.weight), ("settle", None)]
+
+
+async def test_an_answer_is_kept_when_redis_goes_away_while_it_is_under_way(simulator: Simulator) -> None:
+    class Going(Told):
+        async def settle(self, spending: Spending, used_weight: int | None = None) -> None:
+            raise Retryable("Redis does not serve")
+
+    client = HttpClient(simulator.rest_urls(), {"binance": Going()}, LeapClock())
+    assert BINANCE.parse_instruments(await client.get(BINANCE, LIST)).instruments
+    await client.close()
+
+
+async def test_a_long_quiet_is_not_slept_through(simulator: Simulator) -> None:
+    simulator.fault("binance", "rate_limit", count=9, retry_after_s=3600)
+    clock = LeapClock()
+    client = http_client(clock, simulator.rest_urls())
+    for _ in range(2):
+        with pytest.raises(Retryable):
+            await client.get_retrying(BINANCE, LIST)
+    await client.close()
+    assert clock.sleeps == [] and len(simulator.log("exchangeInfo")) == 1
 
 
 async def test_other_processes_wait_out_a_pause(simulator: Simulator, redis_client: redis.asyncio.Redis) -> None:
@@ -102,23 +171,24 @@ async def test_other_processes_wait_out_a_pause(simulator: Simulator, redis_clie
 
 
 async def test_asking_again_waits_at_least_as_long_as_told(simulator: Simulator) -> None:
-    simulator.fault("binance", "rate_limit", count=2, retry_after_s=9)
+    simulator.fault("bitfinex", "rate_limit", count=2)
     clock = LeapClock()
     client = http_client(clock, simulator.rest_urls())
     before_ms = clock.now_ms()
-    assert BINANCE.parse_instruments(await client.get_retrying(BINANCE, LIST)).instruments
+    body = await client.get_retrying(BITFINEX, BITFINEX.instruments_request())
+    assert BITFINEX.parse_instruments(body).instruments
     await client.close()
-    assert clock.now_ms() - before_ms >= 18_000
-    assert len(simulator.log("exchangeInfo")) == 3
+    assert clock.now_ms() - before_ms >= 120_000
+    assert len(simulator.log("conf")) == 3
 
 
 async def test_asking_again_ends_with_the_last_refusal(simulator: Simulator) -> None:
-    simulator.fault("binance", "rate_limit", count=99, retry_after_s=1)
+    simulator.fault("bitfinex", "rate_limit", count=99)
     client = http_client(LeapClock(), simulator.rest_urls())
     with pytest.raises(Retryable):
-        await client.get_retrying(BINANCE, LIST, attempts=4)
+        await client.get_retrying(BITFINEX, BITFINEX.instruments_request(), attempts=4)
     await client.close()
-    assert len(simulator.log("exchangeInfo")) == 4
+    assert len(simulator.log("conf")) == 4
 
 
 async def test_what_is_refused_for_good_is_not_asked_again(simulator: Simulator) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.errors import Malformed, Rejected, Retryable
+from common.errors import Blocked, Malformed, Rejected, Retryable
 from common.market import Instrument, Source
 from common.ports import Exchange, Session
 from common.span import DAY_MS, MINUTE_MS, Span, union
@@ -243,8 +243,11 @@ def test_rows_outside_the_page_are_left_out(exchange: Exchange) -> None:
 def test_w22_a_geo_block_is_one_sentence_and_final(exchange: Exchange) -> None:
     for status in (403, 451):
         refusal = exchange.refusal(status, {}, b"<html>Service unavailable from a restricted location</html>")
-        assert isinstance(refusal, Rejected)
-        assert str(refusal).endswith(f"refuses requests from this network or country (HTTP {status}).")
+        assert isinstance(refusal, Blocked)
+        assert str(refusal) == (
+            f"{exchange.name.capitalize()} refuses this network or country (HTTP {status}): ask it from elsewhere,"
+            " through HTTPS_PROXY or from another host, or leave it out of EXCHANGES and choose another."
+        )
         assert refusal.status == status
 
 

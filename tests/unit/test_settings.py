@@ -137,7 +137,16 @@ def test_a_closed_exchange_is_not_streamed_from_its_own_address(tmp_path: Path) 
         ({"WEB_PORT": "web"}, "WEB_PORT must be a port from 1 to 65535, not 'web'."),
         ({"POSTGRES_PORT": "70000"}, "POSTGRES_PORT must be a port from 1 to 65535, not '70000'."),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not 'LOUD'."),
-        ({"BUDGET_SHARE": "2"}, "BUDGET_SHARE must be a number above 0 and up to 1, not '2'."),
+        ({"BUDGET_SHARE": "0.81"}, "BUDGET_SHARE must be a number above 0 and up to 0.8, not '0.81'."),
+        (
+            {"EGRESS_ADDRESS": "my host"},
+            "EGRESS_ADDRESS must be an address or a name, of letters, digits and . : _ -, not 'my host'.",
+        ),
+        (
+            {"BINANCE_WEIGHT_PER_MINUTE": "6001"},
+            "BINANCE_WEIGHT_PER_MINUTE is 6001, but https://api.binance.com allows 6000 a minute;"
+            " more is for a proxy or a simulator of yours.",
+        ),
         (
             {"EXCHANGES": "kraken"},
             "EXCHANGES names 'kraken', which is unknown; choose from binance, bitfinex, bittrex.",
