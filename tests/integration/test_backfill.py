@@ -145,6 +145,23 @@ async def test_a_page_that_fails_for_good_is_told_the_rest_goes_on_and_the_same_
     assert await errors_of(instance) == [(failed.instrument.native, DAY.start_ms, DAY.end_ms, 1, True)]
 
 
+async def test_a_network_that_is_refused_ends_the_job_at_once_and_says_what_to_do(instance: Instance) -> None:
+    markets = await instance.know("binance", *PAIRS)
+    instance.simulator.fault("binance", "geo_block")
+    job = await instance.plan(markets, Span(DAY.start_ms - 30 * DAY_MS, DAY.end_ms))
+    assert await instance.work(job, "binance", lanes=1)
+    assert len(instance.candle_requests()) == 1
+    async with instance.resources.stores.db.connection() as connection:
+        ((state, note),) = await connection.fetch("SELECT state, note FROM fetch_jobs")
+        ((kind, message, status),) = await connection.fetch(
+            "SELECT exception_class, exception_message, resp_status_code FROM ohlcvs_errors"
+        )
+    assert (state, kind, status, note) == ("failed", "Blocked", 451, message)
+    assert note.startswith("Binance refuses this network or country (HTTP 451): ask it from elsewhere")
+    again = await instance.plan(markets, DAY)
+    assert await instance.work(again, "binance") and len(instance.candle_requests()) == 1
+
+
 async def test_a_cancelled_job_stops_within_a_page_even_while_it_waits(instance: Instance) -> None:
     markets = await instance.know("binance", *PAIRS)
     instance.simulator.fault("binance", "slow", seconds=60)

@@ -1,5 +1,6 @@
 """Which markets are known, when the exchange answers and when it does not."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -45,6 +46,21 @@ async def test_a_stream_without_any_markets_asks_until_the_exchange_answers(inst
     symbols = instance.resources.stores.symbols
     found = await instruments.wait_for_markets(BINANCE, get=get, symbols=symbols, clock=FAST)
     assert not answers and {one.key for one in found} == {*await symbols.load("binance")}
+
+
+async def test_a_stream_starts_with_stored_markets_while_the_limit_lets_nobody_ask(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await instance.know("binance")
+    monkeypatch.setattr(instruments, "LISTED_S", 0.2)
+
+    async def waiting(_: Request) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    symbols = instance.resources.stores.symbols
+    found = await instruments.wait_for_markets(BINANCE, get=waiting, symbols=symbols, clock=FAST)
+    assert {one.key for one in found} == {*await symbols.load("binance")}
 
 
 async def test_a_stream_starts_without_its_database(simulator: Simulator, redis_url: str) -> None:

@@ -177,6 +177,17 @@ async def test_an_exchange_that_says_how_long_to_stay_away_is_obeyed() -> None:
     assert len(waits(clock)) >= 2 and min(waits(clock)) >= 77
 
 
+async def test_an_exchange_that_refuses_this_network_is_left_alone_for_long_and_the_reason_says_why() -> None:
+    clock, refuse = LeapClock(), answer(HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS)
+    async with exchange_server(hang_up, process_request=refuse) as url:
+        seen = await events(url, losses(2), clock=clock)
+    assert {one.reason for one in seen if isinstance(one, Lost)} == {
+        "Binance refuses this network or country (HTTP 451): ask it from elsewhere, through HTTPS_PROXY"
+        " or from another host, or leave it out of EXCHANGES and choose another."
+    }
+    assert min(waits(clock)) >= 600
+
+
 async def test_an_exchange_that_asks_to_connect_again_is_obeyed() -> None:
     async def restarting(socket: ServerConnection) -> None:
         await socket.recv()
