@@ -7,6 +7,7 @@ from typing import Any
 from app import tiers, wiring
 from app.settings import Settings
 from app.stores import heartbeat
+from app.stores.budget import BudgetState, budget_state
 from app.stores.plan import JobRow, Progress
 from app.stores.statements import sql
 from app.tiers import Tier
@@ -35,6 +36,7 @@ class Report:
     """`troubles` are sentences; a report without any is healthy."""
 
     streams: list[Stream] = field(default_factory=list)
+    budgets: dict[str, BudgetState] = field(default_factory=dict)
     candles: int = 0
     symbols: int = 0
     dirty: int = 0
@@ -64,6 +66,8 @@ async def _streams(settings: Settings, report: Report) -> None:
             report.streams.append(stream)
             if not stream.live:
                 report.troubles.append(f"{exchange} is not live.")
+        for exchange in settings.exchange_names:
+            report.budgets[exchange] = await budget_state(redis, exchange, clock, settings.egress_address)
 
 
 def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from app.messages import CandleMessage
+from app.stores.budget import BudgetState
 from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar, Instrument
@@ -110,7 +111,8 @@ class Deps:
     """`exchanges` are all that the program knows, `streaming` those that should be live now.
 
     `token` is what everybody must show; None where only this machine is let in.
-    `heartbeat` reads what an exchange's stream last said of itself, `jobs` the fetches under way;
+    `heartbeat` reads what an exchange's stream last said of itself, `budget` how its rate budget stands,
+    `jobs` the fetches under way;
     `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
     """
 
@@ -123,6 +125,7 @@ class Deps:
     analytics: Analytics
     feed: Feed
     heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]
+    budget: Callable[[str], Awaitable[BudgetState]]
     jobs: Callable[[], Awaitable[list[FetchProgress]]]
     figures: Figures
     database_answers: Callable[[], Awaitable[None]]

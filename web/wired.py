@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from app import wiring
 from app.settings import load_settings
 from app.stores import analytics, heartbeat
+from app.stores.budget import budget_state
 from app.stores.database import Database
 from app.stores.live_feed import LiveFeed
 from app.stores.plan import PlanStore
@@ -76,6 +77,7 @@ async def open_wired() -> AsyncIterator[Deps]:
             settings.streaming,
             token=settings.web_token if settings.public else None,
             broker=broker,
+            egress=settings.egress_address,
         )
 
 
@@ -88,6 +90,7 @@ def deps_of(
     *,
     token: SecretStr | None,
     broker: Redis,
+    egress: str = "",
 ) -> Deps:
     """What the web needs, over the stores of one database and one Redis."""
     return Deps(
@@ -100,6 +103,7 @@ def deps_of(
         analytics=AnalyticsViews(stores.db),
         feed=LiveFeed(redis),
         heartbeat=partial(heartbeat.told, redis),
+        budget=partial(budget_state, redis, clock=clock, egress=egress),
         jobs=_jobs(stores.plan),
         figures=WiredFigures(stores, redis, broker, exchanges),
         database_answers=_database_answers(stores.db),

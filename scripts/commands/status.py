@@ -8,6 +8,7 @@ import typer
 from app import report, running
 from app.report import Report, Stream
 from app.settings import Settings, load_settings
+from app.stores.budget import BudgetState
 from app.stores.plan import JobRow, Progress
 
 
@@ -35,6 +36,7 @@ def _lines(found: Report) -> Iterator[str]:
     yield ""
     for stream in found.streams:
         yield _stream(stream)
+    yield from (_budget(*one) for one in found.budgets.items() if any(one[1]))
     yield f"About {found.candles:,} candles of {found.symbols:,} symbols; {found.dirty:,} spans to roll up."
     better = found.better.place > found.tier.place
     raised = f"; the server has {found.better}: candlehouse db raise-tier" if better else ""
@@ -52,6 +54,13 @@ def _stream(stream: Stream) -> str:
     counts = f"{stream.connections} connections, {stream.symbols} symbols"
     problem = f" ({stream.last_error})" if stream.last_error else ""
     return f"{stream.exchange:10} {stream.state:10} {counts}, {age}{problem}"
+
+
+def _budget(exchange: str, state: BudgetState) -> str:
+    limit = f" of {state.limit:,}" if state.limit else ""
+    waiting = state.waiting_live + state.waiting_history
+    asked = f"{state.used:,}{limit} rate units in the last minute, {waiting} requests wait"
+    return f"{exchange:10} {asked}" + (f"; {state.sentence}" if state.quiet_until_ms else "")
 
 
 def _job(job: JobRow, progress: Progress) -> str:

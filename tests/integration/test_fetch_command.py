@@ -100,6 +100,7 @@ def test_a_market_outside_symbols_can_be_named(rest: CommandLine, postgres_url: 
 
 def test_a_closed_exchange_says_so(rest: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BITTREX_REST_URL")
+    monkeypatch.delenv("BITTREX_WEIGHT_PER_MINUTE")
     monkeypatch.setenv("CLOCK_RATE", "1")
     status, said = rest("fetch", "--exchange", "bittrex", *A_DAY)
     assert status == 2 and "Bittrex closed on 4 December 2023" in said and said.count("\n") == 1

@@ -18,14 +18,18 @@ from websockets.asyncio.client import connect
 
 from app.messages import encode, from_candle
 from app.stores.backlog import closed_candles
+from app.stores.budget import RedisBudget
 from app.stores.closed_stream import ClosedStream
 from app.stores.database import Database
 from app.stores.errors import ErrorStore, FetchError
 from app.stores.heartbeat import tell
 from app.stores.latest import CLOSED_CANDLES
+from common.clock import Clock
 from common.errors import Retryable
 from common.market import Candle, Source
+from common.ports import Priority
 from common.span import MINUTE_MS, Span, floor_minute
+from tests.fixtures.live import running
 from tests.fixtures.web import (
     BTC,
     EXCHANGES,
@@ -106,6 +110,26 @@ async def test_a_streams_own_words_become_figures(web: httpx.AsyncClient, redis_
     }
     await tell(redis_client, "binance", {"last_candle_ms": NOW_MS - 180_001})
     assert (await scrape(web))[f"candlehouse_stream_up{of}"] == 0
+
+
+async def test_how_an_exchanges_budget_stands_is_told(database: Database, redis_client: Redis) -> None:
+    clock = Clock()
+    deps = web_deps(database, redis_client, clock)
+    budget = RedisBudget(redis_client, "binance", 4800, clock)
+    await budget.settle(await budget.acquire(1000))
+    await budget.acquire(200, Priority.LIVE)
+    await budget.refuse(418, clock.now_ms() + 80_000, clock.now_ms())
+    async with rest(deps) as web, running(budget.acquire(1)):
+        await await_value(web, "candlehouse_budget_waiting{exchange=binance,priority=history}", 1)
+        found = some(await scrape(web), "candlehouse_budget")
+    assert 60 < found.pop("candlehouse_budget_quiet_seconds{exchange=binance}") <= 80
+    assert {name: value for name, value in found.items() if "binance" in name} == {
+        "candlehouse_budget_used{exchange=binance}": 1200,
+        "candlehouse_budget_limit{exchange=binance}": 4800,
+        "candlehouse_budget_waiting{exchange=binance,priority=live}": 0,
+        "candlehouse_budget_waiting{exchange=binance,priority=history}": 1,
+    }
+    assert {value for name, value in found.items() if "binance" not in name} == {0}
 
 
 async def test_a_stream_that_does_not_run_is_told_as_stopped_and_without_an_age(web: httpx.AsyncClient) -> None:

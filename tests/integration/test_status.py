@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from redis.asyncio import Redis
 from app import report
 from app.report import Stream
 from app.settings import Settings, load_settings
+from app.stores.budget import RedisBudget
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.database import Database
 from app.stores.errors import ErrorStore, FetchError
@@ -41,6 +43,23 @@ async def test_each_stream_is_shown_as_it_said_and_a_silent_one_as_stopped(
         Stream("bitfinex", "stopped", 0, 0, None, ""),
     ]
     assert found.troubles == ["binance is not live.", "bitfinex is not live."]
+
+
+async def test_who_is_quiet_and_why_is_shown(
+    settings: Settings, redis_client: Redis, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    budget = RedisBudget(redis_client, "binance", 4800, clock)
+    await budget.settle(await budget.acquire(1200))
+    until_ms = clock.now_ms() // 86_400_000 * 86_400_000 + 86_400_000 + 45_296_000
+    await budget.refuse(418, until_ms, clock.now_ms())
+    monkeypatch.setattr(status, "load_settings", lambda: settings)
+    await asyncio.to_thread(_exit_code, status.status)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "rate units" in line]
+    assert line == (
+        "binance    1,200 of 4,800 rate units in the last minute, 0 requests wait;"
+        f" quiet until {datetime.fromtimestamp(until_ms / 1000, UTC):%Y-%m-%d} 12:34:56 UTC (418)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,19 @@ async def _redis(deps: Deps, scrape: Scrape) -> None:
         if stream.age_s is not None:
             scrape.add("candlehouse_stream_newest_candle_age_seconds", stream.age_s, exchange=exchange)
         scrape.add("candlehouse_stream_malformed_total", int(told.get("malformed") or 0), exchange=exchange)
+    for exchange in deps.exchanges:
+        await _budget(deps, exchange, scrape)
     scrape.add("candlehouse_closed_candles_backlog", await deps.figures.backlog())
+
+
+async def _budget(deps: Deps, exchange: str, scrape: Scrape) -> None:
+    state = await deps.budget(exchange)
+    quiet_s = max(0, state.quiet_until_ms - deps.clock.now_ms()) / 1000
+    scrape.add("candlehouse_budget_used", state.used, exchange=exchange)
+    scrape.add("candlehouse_budget_limit", state.limit, exchange=exchange)
+    scrape.add("candlehouse_budget_waiting", state.waiting_live, exchange=exchange, priority="live")
+    scrape.add("candlehouse_budget_waiting", state.waiting_history, exchange=exchange, priority="history")
+    scrape.add("candlehouse_budget_quiet_seconds", quiet_s, exchange=exchange)
 
 
 async def _queues(deps: Deps, scrape: Scrape) -> None:
