@@ -14,13 +14,13 @@ from common.market import Bar
 from common.span import DAY_MS, Span
 from common.timeframe import Timeframe, Unit
 
-_MINUTES = (
+_MINUTES = (  # as stored; a sum in numeric holds fifteen digits
     "SELECT time, open, high, low, close, volume, quote_volume, trades "
-    "FROM candles WHERE symbol_id = $1 AND time >= $2 AND time < $3"
+    "FROM candles WHERE symbol_id = $1 AND time >= $2 AND time < $3 ORDER BY time {order} LIMIT $4"
 )
-_BARS = (
+_EXACT_BARS = (
     "SELECT bucket, open, high, low, close, volume::float8, quote_volume::float8, trades "
-    "FROM exact_{suffix}($1, $2, $3)"
+    "FROM exact_{suffix}($1, $2, $3) ORDER BY bucket {order} LIMIT $4"
 )
 _ANY_BARS = (
     "SELECT bucket, open, high, low, close, volume, quote_volume, trades "
@@ -98,7 +98,7 @@ class CandleStore:
         bars: list[Bar] = []
         async with self._db.connection() as connection:
             for span in _windows(interval, FIRST_MS if start_ms is None else start_ms, end_ms, limit, newest):
-                rows = await connection.fetch(_read_sql(interval, newest), symbol_id, *span, limit)
+                rows = await _read(connection, interval, "DESC" if newest else "", symbol_id, *span, limit)
                 bars = list(map(Bar._make, rows))
                 if len(bars) >= limit:
                     break
@@ -149,11 +149,15 @@ def _windows(interval: Interval, start_ms: int, end_ms: int, limit: int, newest:
         size_ms *= _WIDEN
 
 
-def _read_sql(interval: Interval, newest: bool) -> str:
-    end = f"ORDER BY 1 {'DESC' if newest else ''} LIMIT $4"
-    if interval is Interval.M1:  # as stored; a sum in numeric holds fifteen digits
-        return f"{_MINUTES} {end}"
-    return f"{_BARS.format(suffix=SUFFIXES[interval])} {end}"
+async def _read(connection: Any, interval: Interval, order: str, *asked: int) -> list[Any]:
+    """Rows of bars of `asked`: a symbol, a span on bounds of buckets, and at most how many."""
+    words = {"suffix": SUFFIXES[interval], "order": order}
+    if interval is Interval.M1:
+        return list(await connection.fetch(_MINUTES.format(**words), *asked))
+    rows = await connection.fetch(sql("bars_stored").format(**words), *asked)
+    if rows and rows[0]["bucket"] is None:
+        rows = await connection.fetch(_EXACT_BARS.format(**words), *asked)
+    return list(rows)
 
 
 async def write_on(

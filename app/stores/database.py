@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg
 from sqlalchemy import event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from common.errors import CandlehouseError, Rejected, Retryable
 
@@ -99,16 +99,27 @@ def open_database(url: str, *, pool_size: int = 5, name: str = "candlehouse") ->
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
         pool_use_lifo=True,  # the one used last knows the statements, and has their plans
         connect_args={"server_settings": {**SESSION, "application_name": name}, "timeout": 10},
     )
     event.listen(engine.sync_engine, "connect", _speak_milliseconds)
+    event.listen(engine.sync_engine, "checkout", _ask_for_life)
     return Database(engine)
 
 
-def _speak_milliseconds(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _speak_milliseconds(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     connection.run_async(set_millisecond_codec)
+    entry.info["new"] = True
+
+
+def _ask_for_life(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
+    """One round trip, where SQLAlchemy's own ping takes three: it begins a transaction and rolls it back."""
+    if entry.info.pop("new", False):
+        return
+    try:
+        connection.run_async(lambda driver: driver.execute("SELECT"))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise InvalidatePoolError from error  # the pool forgets its connections, and connects anew
 
 
 async def set_millisecond_codec(connection: Any) -> None:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from app.stores.candles import SUFFIXES
+from app.stores.candles import SUFFIXES, CandleStore
 from app.stores.database import Database
 from app.stores.rollups import RollupStore
 from app.tiers import Tier
-from common.interval import ROLLUPS
+from common.interval import ROLLUPS, Interval
 from tests.fixtures.bars import FAR_MS, storage_of
 
 #: TimescaleDB in WebAssembly is slow on a busy machine.
@@ -23,6 +23,7 @@ FROM symbol_exchange CROSS JOIN generate_series(0, 199) AS n;
 INSERT INTO rollup_dirty (symbol_id, span)
 SELECT id, '[2021-01-01 00:00+00, 2021-01-01 00:05+00)' FROM symbol_exchange;
 """
+JANUARY_MS, FEBRUARY_MS, MARCH_MS = 1_609_459_200_000, 1_612_137_600_000, 1_614_556_800_000
 BARS = """
 INSERT INTO {table}
 SELECT id, bucket_{suffix}_end(timestamptz '2021-01-01 00:00+00' + n * interval '31 days'), 1, 1, 1, 1, 1, 1, 1
@@ -71,3 +72,17 @@ async def test_a_view_filtered_by_names_scans_no_table_of_bars(
             # One symbol's rows were read, out of a hundred; in columnstore a row of these is a batch of them.
             rows = [node for node in done if not node["Relation Name"].startswith("compress_hyper_")]
             assert sum(node["Actual Rows"] * node["Actual Loops"] for node in rows) <= 400
+
+
+async def test_stored_bars_answer_where_the_ledger_is_silent_and_minutes_elsewhere(database: Database) -> None:
+    """Stored bars of one price, of minutes with another: which of them was read, the answer tells."""
+    async with database.connection() as connection:
+        await connection.execute(MARKETS + BARS.format(suffix="5min", table="stored_5min"))
+        await connection.execute("UPDATE stored_5min SET open = 2, bucket = bucket - interval '31 days 5 minutes'")
+    store = CandleStore(database)
+    for newest in (True, False):
+        first = await store.read(7, Interval.M5, JANUARY_MS, FEBRUARY_MS, 10, newest)
+        later = await store.read(7, Interval.M5, FEBRUARY_MS, MARCH_MS, 10, newest)
+        assert [(bar.open_ms, bar.open) for bar in first] == [(JANUARY_MS, 1)]
+        assert [(bar.open_ms, bar.open) for bar in later] == [(FEBRUARY_MS, 2)]
+        assert await store.read(7, Interval.M5, JANUARY_MS - 600_000, JANUARY_MS, 10, newest) == []
