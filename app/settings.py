@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app import running
 from app.settings_checks import COMPOSE_ONLY, check, is_loopback, refuse_unknown, sentence_of
+from app.settings_exchanges import EXCHANGE_SUFFIXES, variables
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import simulated
@@ -32,7 +33,6 @@ from common.errors import BadInput
 from fetchers import registry
 
 CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "POSTGRES_HOST", "REDIS_HOST", "COMMON_HOST")
-EXCHANGE_SUFFIXES = ("_REST_URL", "_WS_URL", "_WEIGHT_PER_MINUTE")
 
 Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535")]
 Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
@@ -233,7 +233,7 @@ def known_variables() -> list[str]:
     """Every name that means something here, in the order of Settings."""
     fields = [str(field.validation_alias) for field in Settings.model_fields.values()]
     own = [name for name in fields if name not in ("EXCHANGE_VARIABLES", "INSTANCE")]
-    return own + [name.upper() + suffix for name in registry.names() for suffix in EXCHANGE_SUFFIXES]
+    return own + variables()
 
 
 def _validated(merged: dict[str, str], instance: running.Running | None, data_dir: Path) -> Settings:

@@ -12,4 +12,5 @@ def simulated(host: str, port: int) -> dict[str, str]:
         adapter = registry.get(name)
         found[f"{name.upper()}_REST_URL"] = f"http://{host}:{port}/{name}{urlsplit(adapter.rest_url).path}"
         found[f"{name.upper()}_WS_URL"] = f"ws://{host}:{port}/{name}{urlsplit(adapter.ws_url).path}"
+    found["BINANCE_ARCHIVE_URL"] = f"http://{host}:{port}/binance/archive"
     return found

@@ -15,6 +15,7 @@ COMMANDS = {
     "status": ("status", "status", "Show what runs, how fresh its data is, and how to look inside."),
     "fetch": ("fetch", "fetch", "Fill history from an exchange's REST API."),
     "resume": ("fetch", "resume", "Go on with fetches that did not finish."),
+    "import": ("imports", "app", "Fill history from archives, another database, or files."),
     "stream": ("stream", "stream", "Stream an exchange's live candles into Redis."),
     "update": ("update", "update", "Write closed candles from Redis to the database."),
     "simulate": ("simulate", "simulate", "Play the exchanges on a port of this machine."),

@@ -68,6 +68,17 @@ coverage = Table(
     Column("wanted", TSTZMULTIRANGE),
 )
 
+imported_archives = Table(
+    "imported_archives",
+    metadata,
+    Column("symbol_id", Integer, primary_key=True),
+    Column("file", Text, primary_key=True),
+    Column("checksum", Text),
+    Column("covered", TSTZRANGE),
+    Column("rows", Integer),
+    Column("imported_at", Moment),
+)
+
 rollup_dirty = Table(
     "rollup_dirty",
     metadata,

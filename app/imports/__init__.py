@@ -1,0 +1,1 @@
+"""History that comes from elsewhere than an exchange's REST API."""
