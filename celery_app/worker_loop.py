@@ -1,6 +1,7 @@
 """Each worker process owns one event loop in a thread, with one database pool and one HTTP client on it."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +18,9 @@ from common.clock import Clock
 from common.ports import Exchange, Priority
 from fetchers.history import Get
 from fetchers.http import HttpClient
+
+#: The garbage collector's thresholds in a worker.
+COLLECT = (200_000, 20, 100)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -105,7 +109,14 @@ def run(job: Callable[[Resources], Awaitable[R]]) -> R:
     return _started().run(job)
 
 
-def _started(**_: Any) -> WorkerLoop[Resources]:
+def _begun(**_: Any) -> None:
+    """A worker makes millions of rows, none part of a cycle: looking for cycles takes a fifth of its time."""
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
+    _started()
+
+
+def _started() -> WorkerLoop[Resources]:
     global _own
     with _lock:
         if _own is None:
@@ -121,5 +132,5 @@ def _closed(**_: Any) -> None:
             _own = None
 
 
-signals.worker_process_init.connect(_started)
+signals.worker_process_init.connect(_begun)
 signals.worker_process_shutdown.connect(_closed)

@@ -54,6 +54,8 @@ async def newest_page(
 
 def _answer(span: Span, candles: list[Candle], sent_ms: int, settle_ms: int) -> Answer:
     settled = Span(span.start_ms, max(span.start_ms, min(span.end_ms, floor_minute(sent_ms - settle_ms))))
+    if not candles or candles[-1].open_ms < settled.end_ms:  # as nearly always in history
+        return Answer(span, settled, candles)
     ended = (candle for candle in candles if candle.open_ms + MINUTE_MS <= sent_ms)
     return Answer(
         span, settled, [candle if settled.has(candle.open_ms) else _unsettled(candle) for candle in ended]

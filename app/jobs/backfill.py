@@ -1,37 +1,39 @@
-"""Fill spans of history: the plan says what is still to ask, lanes lease it page by page, newest first."""
+"""Fill spans of history: the plan says what is left, lanes ask page by page, newest first, one writer stores."""
 
 import asyncio
 import os
 import random
+import secrets
 import socket
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
-from app.jobs.corrections import announce
+from app.jobs.pages import ask, page_of, store
 from app.stores import analytics
-from app.stores.candles import StoredCandle
 from app.stores.latest import LiveSink
-from app.stores.plan import Lease, PlanStore
+from app.stores.pages import Answered, Lease
+from app.stores.plan import LEASE_S, PlanStore
 from common.clock import Clock
 from common.errors import Blocked, Malformed, Rejected, Retryable
-from common.market import Candle, Instrument
+from common.market import Instrument
 from common.ports import Exchange
 from common.span import Span
-from fetchers.history import Get, history
+from fetchers.history import Get
 
 if TYPE_CHECKING:
     from app.wiring import Stores
 
-#: A truncated body is usually whole the next time; only the third bad one in a row is a failure.
-TRIES = 3
-#: A page is given up this long before its lease ends, so that nobody else asks for it meanwhile.
-LEASE_MARGIN_S = 5
+#: A page that takes longer, in the Clock's time, is given back.
+PAGE_S = LEASE_S - 5
 LONGEST_PAUSE_S = 60
 #: Real seconds between looks at the job's state.
 WATCH_S = 0.5
+#: Rows that are written in one transaction, unless a single page is larger.
+ROWS_AT_ONCE = 50_000
 
 log = structlog.get_logger(__name__)
 
@@ -50,86 +52,109 @@ class Backfill:
     sink: LiveSink
     lanes: int = 4
     _until_ms: float = field(default=0, init=False)
+    _taking: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _next: deque[Lease] = field(default_factory=deque, init=False)
+    _held: dict[int, Lease] = field(default_factory=dict, init=False)
+    _answers: asyncio.Queue[Answered | None] = field(default_factory=asyncio.Queue, init=False)
 
     async def run(self, for_s: float) -> bool:
         """Work for about `for_s` real seconds; True when nothing is left to do here.
 
-        What others have leased is theirs until it expires: then it is asked again, so nobody's death loses a page.
+        What others have leased is theirs while they live; then it is asked again, so nobody's death loses a page.
         """
         self._until_ms = self.clock.now_ms() + for_s * 1000 * self.clock.rate
-        while True:
-            await self._all_lanes()
-            if await self.plans.finish_if_done(self.job_id) or await self._stopped():
-                return True
-            if self._over():
-                return False
-            await asyncio.sleep(WATCH_S)
+        async with self.plans.present(self.worker) as lost:
+            while True:
+                await self.plans.reclaim()
+                await self._all_lanes(lost)
+                if await self.plans.finish_if_done(self.job_id) or await self._stopped():
+                    return True
+                if self._over():
+                    return False
+                await asyncio.sleep(WATCH_S)
 
-    async def _all_lanes(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            lanes = [group.create_task(self._lane()) for _ in range(self.lanes)]
-            watch = group.create_task(self._watch(lanes))
-            await asyncio.wait(lanes)
-            watch.cancel()
+    async def _all_lanes(self, lost: Callable[[], bool]) -> None:
+        self._answers = asyncio.Queue(self.lanes)
+        try:
+            async with asyncio.TaskGroup() as group:
+                lanes = [group.create_task(self._lane()) for _ in range(self.lanes)]
+                group.create_task(self._write())
+                watch = group.create_task(self._watch(lanes, lost))
+                await asyncio.wait(lanes)
+                watch.cancel()
+                await self._answers.put(None)
+        except BaseExceptionGroup as several:
+            raise _first(several) from several
+        finally:
+            self._next.clear()
+            left, self._held = list(self._held.values()), {}
+            await self.plans.release(left)
 
-    async def _watch(self, lanes: list[asyncio.Task[None]]) -> None:
-        """A cancelled job stops at once, even where a lane waits for the rate budget."""
-        while True:
-            if await self._stopped():
-                break
+    async def _watch(self, lanes: list[asyncio.Task[None]], lost: Callable[[], bool]) -> None:
+        """Keep what is leased; a cancelled job stops at once, even where a lane waits for the rate budget."""
+        renewed_ms = self.clock.now_ms()
+        while not await self._stopped():
+            if lost():
+                raise Retryable("the connection to PostgreSQL broke; others may have taken over what was leased")
+            if self.clock.now_ms() - renewed_ms >= LEASE_S * 1000 / 4:
+                renewed_ms = self.clock.now_ms()
+                await self.plans.renew(list(self._held.values()))
             await asyncio.sleep(WATCH_S)
         for lane in lanes:
             lane.cancel()
 
     async def _lane(self) -> None:
         failures = 0
-        while not self._over() and (lease := await self.plans.lease(self.job_id, self.worker, self._page_of)):
-            try:
-                failures = 0 if await self._page(lease) else failures + 1
-            except BaseException:
-                await self.plans.release(lease)
-                raise
+        while not self._over() and (lease := await self._take()):
+            failures = 0 if await self._page(lease) else failures + 1
             if failures:
                 await self._back_off(failures)
 
+    async def _take(self) -> Lease | None:
+        """The newest page; several are leased at a time."""
+        async with self._taking:
+            if not self._next:
+                leased = await self.plans.lease(self.job_id, self.worker, self._page_of, 2 * self.lanes)
+                self._next.extend(leased)
+                self._held.update((one.id, one) for one in leased)
+            return self._next.popleft() if self._next else None
+
     async def _page(self, lease: Lease) -> bool:
-        """Ask for one lease and settle it; False when the exchange could not answer now."""
+        """Ask for one page and have it stored; False when the exchange could not answer now."""
+        market = self.markets[lease.symbol_id]
         try:
-            candles, settled = await self._ask(lease)
-        except Retryable as error:
-            log.warning("page postponed", job=self.job_id, market=self._name(lease), reason=str(error))
-            await self.plans.release(lease)
+            async with asyncio.timeout(PAGE_S / self.clock.rate):
+                answered = await ask(self.exchange, market, lease, get=self.get, clock=self.clock)
+        except (Retryable, TimeoutError) as error:
+            reason = str(error) or f"{self.exchange.name} gave no answer within {PAGE_S} s"
+            log.warning("page postponed", job=self.job_id, market=market.key, reason=reason)
+            await self.plans.postpone(lease, reason)
+            del self._held[lease.id]
             return False
         except (Rejected, Malformed) as error:
-            log.error("page failed", job=self.job_id, market=self._name(lease), reason=str(error))
+            log.error("page failed", job=self.job_id, market=market.key, reason=str(error))
             await self.plans.fail(lease, error)
+            del self._held[lease.id]
             if isinstance(error, Blocked):
                 await self.plans.give_up(self.job_id, str(error))
             return True
-        rows = [StoredCandle(lease.symbol_id, *candle[1:]) for candle in candles]
-        result = await self.plans.complete(lease, rows, settled)
-        await announce(result, candles, self.sink, self.clock)
+        await self._answers.put(answered)
         return True
 
-    async def _ask(self, lease: Lease) -> tuple[list[Candle], Span]:
-        """The lease's candles, and the part of it that is answered for good."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                async with asyncio.timeout(self._left_s(lease)):
-                    return await self._walk(lease)
-            except TimeoutError:
-                raise Retryable("no answer while the page was ours") from None
-            except Malformed:
-                if attempt == TRIES:
-                    raise
-        raise AssertionError("unreachable")
-
-    async def _walk(self, lease: Lease) -> tuple[list[Candle], Span]:
-        market, answers = self.markets[lease.symbol_id], []
-        async for answer in history(self.exchange, market, lease.span, get=self.get, clock=self.clock):
-            answers.append(answer)
-        candles = [candle for answer in reversed(answers) for candle in answer.candles]
-        return candles, Span(lease.span.start_ms, answers[0].settled.end_ms)
+    async def _write(self) -> None:
+        """Store what was answered until None comes: all that waits in one transaction."""
+        while page := await self._answers.get():
+            pages, last = [page], False
+            while not (last or self._answers.empty()) and sum(len(one.rows) for one in pages) < ROWS_AT_ONCE:
+                if following := self._answers.get_nowait():
+                    pages.append(following)
+                else:
+                    last = True
+            await store(pages, self.markets, plans=self.plans, sink=self.sink, clock=self.clock)
+            for one in pages:
+                del self._held[one.lease.id]
+            if last:
+                break
 
     async def _back_off(self, failures: int) -> None:
         pause_s = random.uniform(0.5, 1) * min(LONGEST_PAUSE_S, 2.0**failures)
@@ -140,16 +165,16 @@ class Backfill:
         return (await self.plans.progress(self.job_id)).state not in ("queued", "running")
 
     def _page_of(self, symbol_id: int, piece: Span) -> Span:
-        return self.exchange.page(self.markets[symbol_id], piece, self.clock.now_ms()).span
-
-    def _left_s(self, lease: Lease) -> float:
-        return ((lease.expires_ms - self.clock.now_ms()) / 1000 - LEASE_MARGIN_S) / self.clock.rate
+        return page_of(self.exchange, self.markets[symbol_id], piece, self.clock.now_ms())
 
     def _over(self) -> bool:
         return self.clock.now_ms() >= self._until_ms
 
-    def _name(self, lease: Lease) -> str:
-        return self.markets[lease.symbol_id].key
+
+def _first(several: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What stopped the lanes."""
+    first = several.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def work(
@@ -170,7 +195,8 @@ async def work(
     known = await stores.symbols.load(exchange.name)
     backfill = Backfill(
         job_id,
-        f"{socket.gethostname()}:{os.getpid()}",
+        # A process of a container that starts anew has the same number, so the name must tell them apart.
+        f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
         exchange,
         {one.id: one.instrument for one in known.values()},
         get=get,

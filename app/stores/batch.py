@@ -34,10 +34,6 @@ class Batch:
     stretches: list[Stretch]
 
     @property
-    def symbol_ids(self) -> list[int]:
-        return list({one.symbol_id for one in self.stretches})
-
-    @property
     def bounds(self) -> tuple[int, int]:
         """Of all symbols, end excluded."""
         return min(one.first_ms for one in self.stretches), max(one.last_ms for one in self.stretches) + MINUTE_MS

@@ -1,5 +1,6 @@
 """Failed fetches of history, kept whatever their message holds, and whether they were repaired since."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
@@ -7,7 +8,7 @@ from sqlalchemy import func, select
 from app.stores.database import Database
 from app.stores.statements import sql
 from app.stores.tables import ohlcvs_errors as table
-from common.span import Span
+from common.span import Span, union
 
 
 class FetchError(NamedTuple):
@@ -59,3 +60,13 @@ async def record_on(connection: Any, error: FetchError, now_ms: int) -> None:
         error.symbol_id,
         now_ms,
     )
+
+
+async def repaired_on(connection: Any, covered: Iterable[tuple[int, Span]], now_ms: int) -> None:
+    """Close the errors whose minutes are all covered once these spans of symbols are."""
+    spans: dict[int, list[Span]] = {}
+    for symbol_id, span in covered:
+        spans.setdefault(symbol_id, []).append(span)
+    for row in await connection.fetch(sql("errors_open"), list(spans)):
+        for span in union(spans[row["symbol_id"]]):
+            await connection.execute(sql("errors_repaired"), row["symbol_id"], *span, now_ms)

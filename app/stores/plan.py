@@ -3,14 +3,16 @@
 Leases of all jobs are given out one at a time under one lock, so that no two hold the same minute of a symbol.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
-from app.stores.candles import StoredCandle, WriteResult, lock_symbols, merge_on
+from app.stores.candles import WriteResult, lock_symbols, merge_on
 from app.stores.coverage import cover_on, want_on
 from app.stores.database import Database
-from app.stores.errors import FetchError, record_on
+from app.stores.errors import FetchError, record_on, repaired_on
+from app.stores.pages import Answered, Lease, PageOf, newest_pages
+from app.stores.presence import present
 from app.stores.statements import sql
 from common.clock import Clock
 from common.errors import BadInput
@@ -22,18 +24,11 @@ LEASE_S = 120
 _LOCK = 7_310_004
 
 
-class Lease(NamedTuple):
-    """One page that a worker may ask for until `expires_ms`."""
-
-    id: int
-    job_id: int
-    symbol_id: int
-    span: Span
-    expires_ms: int
-
-
 class Progress(NamedTuple):
-    """`minutes_left` are neither covered nor given up; `leased` and `errors` count pages."""
+    """`minutes_left` are neither covered nor given up; `leased` and `errors` count pages.
+
+    `note` is a sentence for people: why the last page had to wait, or how the job ended; often empty.
+    """
 
     state: str
     minutes_total: int
@@ -42,6 +37,7 @@ class Progress(NamedTuple):
     requests: int
     leased: int
     errors: int
+    note: str = ""
 
 
 class JobRow(NamedTuple):
@@ -71,47 +67,67 @@ class PlanStore:
                 await connection.execute(sql("plan_finish"), job_id, now_ms)
         return int(job_id)
 
-    async def lease(self, job_id: int, worker: str, page_of: Callable[[int, Span], Span]) -> Lease | None:
-        """The newest page that is nobody's; None when there is none, though others may still hold some.
+    def present(self, worker: str) -> AbstractAsyncContextManager[Callable[[], bool]]:
+        """Hold leases as `worker`; those of one that died are free at once. presence.py says what this gives."""
+        return present(self._db, worker)
 
-        `page_of(symbol_id, piece)` names the part of a free piece to take.
-        """
+    async def lease(self, job_id: int, worker: str, page_of: PageOf, most: int = 1) -> list[Lease]:
+        """The newest pages that are nobody's, newest first; none are left when others hold the rest."""
         async with self._leasing() as connection:
             if await self._state(connection, job_id) not in ("queued", "running"):
-                return None
-            found = await connection.fetchrow(sql("plan_next"), job_id)
-            if found is None:
-                return None
-            symbol_id, piece = found[0], Span(found[1], found[2])
-            page = page_of(symbol_id, piece).clip(piece)
-            if page.is_empty():
-                raise ValueError(f"no page of {piece} for symbol {symbol_id}")
+                return []
+            found = await connection.fetch(sql("plan_next"), job_id, most)
+            pages = newest_pages([(row[0], Span(row[1], row[2])) for row in found], page_of, most)
+            if not pages:
+                return []
             expires_ms = self._clock.now_ms() + self._lease_ms
-            lease_id = await connection.fetchval(sql("plan_take"), job_id, symbol_id, *page, expires_ms, worker)
-        return Lease(lease_id, job_id, symbol_id, page, expires_ms)
+            columns = [list(column) for column in zip(*((one, *span) for one, span in pages), strict=True)]
+            taken = await connection.fetch(sql("plan_take"), job_id, *columns, expires_ms, worker)
+        return [Lease(row[0], job_id, row[1], Span(row[2], row[3]), expires_ms) for row in taken]
 
-    async def complete(self, lease: Lease, rows: Sequence[StoredCandle], covered: Span) -> WriteResult:
-        """Store a page's candles and what it answers for, and give the lease up, all in one transaction.
-
-        Minutes of the lease outside `covered` leave the job. Right also when the lease ran out meanwhile.
-        """
+    async def renew(self, leases: Iterable[Lease]) -> None:
+        """Keep pages that take longer."""
+        expires_ms, ids = self._clock.now_ms() + self._lease_ms, [one.id for one in leases]
         async with self._db.begin() as connection:
-            await lock_symbols(connection, {lease.symbol_id, *(row.symbol_id for row in rows)})
-            result = await merge_on(connection, rows)
-            await connection.execute(sql("errors_repaired"), lease.symbol_id, *covered, self._clock.now_ms())
-            await connection.execute("DELETE FROM fetch_leases WHERE id = $1", lease.id)
             await connection.execute(
-                "UPDATE fetch_jobs SET requests = requests + 1, rows_written = rows_written + $2 WHERE id = $1",
-                lease.job_id,
-                result.changed,
+                "UPDATE fetch_leases SET expires_at = $1 WHERE id = ANY ($2::bigint[])", expires_ms, ids
             )
-            await cover_on(connection, [(lease.symbol_id, covered)])
+
+    async def complete(self, pages: Sequence[Answered]) -> WriteResult:
+        """Store the candles of a job's pages and what they answer for, and give the leases up, in one transaction.
+
+        Minutes of a lease outside `covered` leave the job. Right also when a lease ran out meanwhile.
+        """
+        job_id, rows = pages[0].lease.job_id, [row for page in pages for row in page.rows]
+        covered = [(page.lease.symbol_id, page.covered) for page in pages]
+        async with self._db.begin() as connection:
+            await lock_symbols(connection, {symbol_id for symbol_id, _ in covered})
+            result = await merge_on(connection, rows)
+            await repaired_on(connection, covered, self._clock.now_ms())
+            await connection.execute(
+                sql("plan_complete"), job_id, [page.lease.id for page in pages], len(pages), result.changed
+            )
+            await cover_on(connection, covered)
         return result
 
-    async def release(self, lease: Lease) -> None:
-        """Give a page back to its job, to be leased again."""
+    async def release(self, leases: Iterable[Lease]) -> None:
+        """Give pages back to their job, to be leased again."""
         async with self._db.begin() as connection:
-            await connection.execute(sql("plan_reclaim"), 0, lease.id)
+            await connection.execute(sql("plan_reclaim"), 0, [one.id for one in leases])
+
+    async def postpone(self, lease: Lease, reason: str) -> None:
+        """Release a page that could not be had now, and note why for people."""
+        async with self._db.begin() as connection:
+            await connection.execute(sql("plan_reclaim"), 0, [lease.id])
+            await connection.execute("UPDATE fetch_jobs SET note = $2 WHERE id = $1", lease.job_id, reason)
+
+    async def reclaim(self) -> int:
+        """Give back the pages of workers that are not there any more; how many."""
+        async with self._leasing() as connection:
+            ids = [row["id"] for row in await connection.fetch(sql("plan_absent"))]
+            if ids:
+                await connection.execute(sql("plan_reclaim"), 0, ids)
+        return len(ids)
 
     async def fail(self, lease: Lease, error: Exception) -> None:
         """The page cannot be had: note why, and drop it from this job. Its minutes stay a gap."""
@@ -182,7 +198,7 @@ class PlanStore:
         """A transaction that alone gives out leases, after those that ran out went back to their jobs."""
         async with self._db.begin() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            await connection.execute(sql("plan_reclaim"), self._clock.now_ms(), None)
+            await connection.execute(sql("plan_reclaim"), self._clock.now_ms(), [])
             yield connection
 
     async def _state(self, connection: Any, job_id: int) -> str:

@@ -1,4 +1,5 @@
--- $1 job. The newest piece that nobody has leased and no exchange has answered for since the job was made.
+-- $1 job, $2 how many. The newest piece of each symbol, newest symbols first, that nobody has leased and no exchange has
+-- answered for since the job was made.
 SELECT s.symbol_id, lower(newest.piece) AS starts, upper(newest.piece) AS ends
 FROM fetch_job_symbols AS s
 LEFT JOIN coverage AS c ON c.symbol_id = s.symbol_id
@@ -10,4 +11,4 @@ CROSS JOIN LATERAL (
 ) AS newest
 WHERE s.job_id = $1
 ORDER BY upper(s.remaining) DESC, s.symbol_id
-LIMIT 1
+LIMIT $2

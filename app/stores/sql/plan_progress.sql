@@ -6,5 +6,5 @@ SELECT j.state, j.minutes_total,
         UNION ALL
         SELECT span FROM fetch_leases WHERE job_id = j.id
     ) AS pieces) AS minutes_left,
-    j.rows_written, j.requests, (SELECT count(*)::int FROM fetch_leases WHERE job_id = j.id) AS leased, j.errors
+    j.rows_written, j.requests, (SELECT count(*)::int FROM fetch_leases WHERE job_id = j.id) AS leased, j.errors, j.note
 FROM fetch_jobs AS j WHERE j.id = $1
