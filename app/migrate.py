@@ -78,8 +78,14 @@ def _file(revision: str) -> Path:
 
 def create_sql() -> str:
     """All revisions as one script that psql runs on an empty database, stamped as the newest revision."""
-    parts = [f"-- {_file(revision).name}\n{_file(revision).read_text()}" for revision in revisions()]
-    return _CREATE.format(body="\n\n".join(parts), head=revisions()[-1])
+    return _CREATE.format(schema=schema_sql(revisions()[-1]))
+
+
+def schema_sql(newest: str) -> str:
+    """The revisions up to `newest` as statements for a transaction on an empty database, stamped as that."""
+    files = [_file(revision) for revision in revisions() if revision <= newest]
+    parts = [f"-- {file.name}\n{file.read_text()}" for file in files]
+    return _SCHEMA.format(body="\n\n".join(parts), head=newest)
 
 
 def revisions() -> list[str]:
@@ -97,12 +103,13 @@ _CREATE = """-- Generated from scripts/database/revisions; a test compares. To w
 --   python -c "from app.migrate import create_sql; print(create_sql(), end='')" > scripts/database/init/create.sql
 BEGIN;
 
-{body}
+{schema}COMMIT;
+"""
+_SCHEMA = """{body}
 
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 INSERT INTO alembic_version VALUES ('{head}');
-COMMIT;
 """

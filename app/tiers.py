@@ -84,5 +84,15 @@ async def _partitions(connection: Any) -> list[str]:
     return [row["relname"] for row in found]
 
 
+def hypertable_sql() -> str:
+    """As one script for a plain database without candles: what makes it one of tier apache."""
+    return "\n".join((_script("candles_next"), _script("candles_swap")))
+
+
+def all_sql() -> str:
+    """Every script of every tier."""
+    return "\n".join(file.read_text() for file in sorted(FOLDER.glob("*.sql")))
+
+
 def _script(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text()

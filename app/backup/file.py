@@ -23,6 +23,7 @@ def new_file(file: Path) -> Iterator[Path]:
         _take(held, file)
         try:
             yield partial
+            os.fsync(held)
             _publish(partial, file)
         finally:
             partial.unlink(missing_ok=True)
@@ -61,7 +62,7 @@ def _publish(partial: Path, file: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """The name survives a power cut too; pg_dump has seen to the bytes."""
+    """The name survives a power cut too, as the bytes do."""
     held = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(held)

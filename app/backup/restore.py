@@ -1,11 +1,10 @@
 """Put a backup into a database: all of it in one transaction, or nothing.
 
-psql is given `restore_begin.sql`, which locks and drops what stands there, then what pg_restore makes of the
-archive, and COMMIT only once pg_restore has ended well: wherever any of us stops before, nothing has changed.
+psql is given `restore_begin.sql`, which locks and drops what stands there, then what the backup is made of, and
+COMMIT only once all that was read to its end: wherever any of us stops before, nothing has changed.
 """
 
 import re
-from asyncio import StreamReader, StreamWriter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,14 +12,12 @@ from typing import NamedTuple
 
 from app import migrate, postgres_programs
 from app.backup.archive import Archive
-from app.backup.process import CHUNK, child
-from app.backup.target import NAME
+from app.backup.pour import Pour, into_tables, whole
+from app.backup.process import child
+from app.backup.target import NAME, Target
 from app.stores.database import open_database
 from app.stores.statements import sql
 from common.errors import BadInput, CandlehouseError, Rejected
-
-#: pg_restore writes it at the start from version 17 on; older servers do not know it.
-_SINCE_17 = b"SET transaction_timeout = 0;\n"
 
 #: As on the program's own connections: compiling the analytics takes longer than answering them.
 _SESSION = {"PGTZ": "UTC", "PGOPTIONS": "-c jit=off"}
@@ -46,30 +43,30 @@ class Held(NamedTuple):
 
 
 async def restore(
-    url: str, given: Mapping[str, str], archive: Archive, server: int, replace: bool, course: Course
+    url: str, given: Mapping[str, str], archive: Archive, target: Target, replace: bool, course: Course
 ) -> None:
-    """Afterwards the schema is as old as the archive's."""
+    """Afterwards the schema is as old as the archive's, and `finish` is to be called."""
     environment = postgres_programs.environment(url, given, NAME) | _SESSION
     psql = archive.pg_restore.with_name("psql")
-    arguments = ("--schema=public", "--no-owner", "--no-privileges", "--file=-", archive.file)
-    async with (
-        child(psql, *_PSQL, environment=environment, reads=True) as into,
-        child(archive.pg_restore, *arguments, environment=environment, tells=True) as out,
-    ):
-        assert into.process.stdin and out.process.stdout
+    async with child(psql, *_PSQL, environment=environment, reads=True) as into:
+        assert into.process.stdin
         with suppress(BrokenPipeError, ConnectionResetError):  # psql has given up, and says why
             into.process.stdin.write(_begin(replace))
-            await feed(out.process.stdout, into.process.stdin, server, course.fed)
-            if await out.process.wait():
-                sentence = f"{archive.file} is damaged or cut off, and nothing was changed"
-                raise BadInput("FILE", f"{sentence}: {out.reason()}.")
+            pour = Pour(archive, environment, into.process.stdin, target.server, course.fed)
+            await (into_tables(pour, target.tier) if archive.tables else whole(pour))
             course.stopped = "whether the backup is in its place, `candlehouse status` tells"
             into.process.stdin.write(b"\nCOMMIT;\n")
             await into.process.stdin.drain()
             into.process.stdin.close()
         if await into.process.wait():
             raise _meaning(into.reason())
-        course.stopped = "the backup is in its place; `candlehouse db upgrade` does what is left"
+        course.stopped = "the backup is in its place; `candlehouse db upgrade` and `db raise-tier` do what is left"
+
+
+def finish(url: str, target: Target) -> None:
+    """Bring what was restored to the newest schema, and to the tier of its database. Not inside an event loop."""
+    migrate.upgrade(url)
+    migrate.raise_tier(url, target.tier)
 
 
 async def settle(url: str) -> Held:
@@ -92,20 +89,6 @@ def in_use(names: str, then: str = "restore") -> BadInput:
 
 def _begin(replace: bool) -> bytes:
     return f"SET candlehouse.replace = '{'yes' if replace else 'no'}';\n{sql('restore_begin')}\n".encode()
-
-
-async def feed(source: StreamReader, sink: StreamWriter, server: int, fed: Callable[[int], None]) -> None:
-    count = 0
-    head = await source.read(CHUNK)
-    while len(head) < 4096 and (more := await source.read(CHUNK)):
-        head += more
-    chunk = head.replace(_SINCE_17, b"", 1) if server < 17 else head
-    while chunk:
-        sink.write(chunk)
-        await sink.drain()
-        count += len(chunk)
-        fed(count)
-        chunk = await source.read(CHUNK)
 
 
 def _meaning(reason: str) -> CandlehouseError:

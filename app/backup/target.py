@@ -1,32 +1,29 @@
 """The database that a backup is to be restored into: what stands there, and whether it may go."""
 
-import fnmatch
-import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from app import migrate
+from app import migrate, tiers
 from app.backup.archive import Archive
+from app.backup.ours import is_ours
 from app.stores.database import open_database
 from app.stores.statements import sql
+from app.tiers import Tier
 from common.errors import BadInput
 
 NAME = "candlehouse restore"
 
-_MADE = re.compile(
-    r"(?:CREATE (?:OR REPLACE )?(?:TABLE|VIEW|MATERIALIZED VIEW|FUNCTION|PROCEDURE|AGGREGATE|TYPE|DOMAIN)"
-    r"(?: IF NOT EXISTS)?|RENAME TO) ([\w%$]+)"
-)
-#: What stands for a part of a name, in a statement that is made by format().
-_PART = re.compile(r"%\d\$s")
-
 
 class Target(NamedTuple):
-    """`server` is its major version; `names` are what stands in schema public and is no extension's."""
+    """`server` is its major version; `names` are what stands in schema public and is no extension's.
+
+    `tier` is what the database keeps; one that is new takes the best that it has the means for.
+    """
 
     server: int
     names: tuple[str, ...]
     holds_candles: bool
+    tier: Tier
 
 
 async def look(url: str) -> Target:
@@ -34,7 +31,12 @@ async def look(url: str) -> Target:
     try:
         async with database.connection() as connection:
             names = tuple(row["name"] for row in await connection.fetch(sql("backup_objects")))
-            return Target(connection.get_server_version().major, names, await _holds_candles(connection, names))
+            return Target(
+                connection.get_server_version().major,
+                names,
+                await _holds_candles(connection, names),
+                await _tier(connection, names),
+            )
     finally:
         await database.close()
 
@@ -43,15 +45,15 @@ async def _holds_candles(connection: Any, names: Iterable[str]) -> bool:
     return "candles" in names and bool(await connection.fetchval("SELECT EXISTS (SELECT FROM public.candles)"))
 
 
+async def _tier(connection: Any, names: Iterable[str]) -> Tier:
+    if "storage" in names:
+        return await tiers.current(connection)
+    return Tier.PLAIN if "alembic_version" in names else await tiers.best(connection)
+
+
 def must_be_ours(target: Target, archive: Archive) -> None:
     """Raise BadInput when something stands there that neither the backup nor any revision of ours would make."""
-    patterns = [_PART.sub("*", name) for name in _MADE.findall(migrate.create_sql())]
-    known = [pattern for pattern in patterns if not pattern.startswith("%")]
-    foreign = [
-        name
-        for name in target.names
-        if name not in archive.names and not any(fnmatch.fnmatchcase(name, one) for one in known)
-    ]
+    foreign = [name for name in target.names if name not in archive.names and not is_ours(name)]
     if foreign:
         shown = ", ".join(foreign[:5]) + (" and others" if len(foreign) > 5 else "")
         sentence = f"Schema public of the database also holds what is not Candlehouse's: {shown}"

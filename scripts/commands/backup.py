@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -67,14 +68,15 @@ async def _restore(settings: Settings, file: Path, replace: bool, yes: bool, cou
     async with own_database.answering(settings, even_if_new=True) as found:
         url, given = found.database_url, given_environment()
         there = await target.look(url)
-        held = await archive.read(file, there.server, given)
-        target.must_be_known(held)
-        target.must_be_ours(there, held)
-        if there.holds_candles:
-            _must_be_agreed(file, replace, yes)
-        with _shown(f"Restoring {file}") as course.fed:
-            await bring_back.restore(url, given, held, there.server, replace, course)
-        await asyncio.to_thread(migrate.upgrade, url)
+        with TemporaryDirectory() as folder:
+            held = await archive.read(file, there.server, given, Path(folder))
+            target.must_be_known(held)
+            target.must_be_ours(there, held)
+            if there.holds_candles:
+                _must_be_agreed(file, replace, yes)
+            with _shown(f"Restoring {file}") as course.fed:
+                await bring_back.restore(url, given, held, there, replace, course)
+        await asyncio.to_thread(bring_back.finish, url, there)
         result = await bring_back.settle(url)
     newest = migrate.revisions()[-1]
     brought = f", its schema {held.revision} brought to {newest}" if held.revision != newest else ""

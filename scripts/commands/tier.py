@@ -32,7 +32,6 @@ def raise_tier(
     for tier in list(Tier)[found.now.place : found.best.place]:
         typer.echo(f"- {_STEPS[tier]}")
     typer.echo(f"- About {decimal(found.size)} are written anew; the server's disk needs room for them.")
-    typer.echo("- `candlehouse backup` refuses a database in a richer tier; back it up with pg_dump of the whole.")
     if dry_run:
         return
     asyncio.run(must_not_run(settings, "raise the tier"))

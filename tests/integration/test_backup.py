@@ -8,55 +8,37 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 import psutil
 import pytest
-import typer
 
 from app import migrate
 from app.backup import archive, dump
 from app.backup import restore as bring_back
 from app.backup.file import new_file
-from app.backup.restore import HELD, feed
+from app.backup.pour import Pour
+from app.backup.restore import HELD
+from app.backup.target import look
 from app.migrate import revisions, upgrade
-from app.settings import load_settings
 from app.stores.candles import CandleStore
 from app.stores.database import open_database
 from common.errors import BadInput
 from common.span import MINUTE_MS, Span
-from scripts import cli
-from scripts.commands import backup as commands
+from tests.fixtures.commands import Candlehouse, backup_commands
 from tests.fixtures.copies import START_MS, contents, fill, row
 from tests.fixtures.postgres import Server, execute, run_apart, wheel_folder
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "scripts/database/revisions"
-Said = tuple[int, str, str]
-Candlehouse = Callable[..., Said]
 
 
 @pytest.fixture
 def candlehouse(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[Candlehouse]:
-    """`candlehouse …` with the database at a URL: the status, what was said, what was complained of."""
-
-    def call(*arguments: str | Path, url: str, **environ: str) -> Said:
-        given = {"DATABASE_URL": url, "DATA_DIR": str(tmp_path / "data"), **environ}
-        monkeypatch.setattr(commands, "load_settings", lambda: load_settings(given, tmp_path / "none"))
-        command = typer.main.get_command(cli.app)
-        with pytest.raises(SystemExit) as end:
-            cli.run(command, [str(argument) for argument in arguments], "candlehouse")
-        assert isinstance(end.value.code, int)
-        return end.value.code, *capsys.readouterr()
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield call
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    yield from backup_commands(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture
@@ -257,9 +239,10 @@ def test_candles_that_come_after_the_first_look_are_not_dropped_either(
 ) -> None:
     candlehouse("backup", tmp_path / "a.dump", url=filled)
     before = contents(filled)
-    held = run_apart(archive.read(tmp_path / "a.dump", 18, {}))
+    held = run_apart(archive.read(tmp_path / "a.dump", 18, {}, tmp_path))
+    there, course = run_apart(look(filled)), bring_back.Course(lambda _: None)
     with pytest.raises(BadInput) as refusal:
-        run_apart(bring_back.restore(filled, {}, held, 18, False, bring_back.Course(lambda _: None)))
+        run_apart(bring_back.restore(filled, {}, held, there, False, course))
     assert (refusal.value.sentence, contents(filled)) == (HELD, before)
 
 
@@ -530,11 +513,11 @@ def _stopped_while_upgrading(_: str) -> None:
 @pytest.mark.parametrize(
     ("module", "step", "said", "restored"),
     [
-        (bring_back, _stopped_while_feeding, "nothing was changed", False),
+        (Pour, _stopped_while_feeding, "nothing was changed", False),
         (
             migrate,
             _stopped_while_upgrading,
-            "the backup is in its place; `candlehouse db upgrade` does what is left",
+            "the backup is in its place; `candlehouse db upgrade` and `db raise-tier` do what is left",
             True,
         ),
     ],
@@ -545,13 +528,13 @@ def test_a_restore_that_is_stopped_says_what_is_true(
     tmp_path: Path,
     candlehouse: Candlehouse,
     monkeypatch: pytest.MonkeyPatch,
-    module: ModuleType,
+    module: Any,
     step: Callable[..., Any],
     said: str,
     restored: bool,
 ) -> None:
     candlehouse("backup", tmp_path / "a.dump", url=filled)
-    monkeypatch.setattr(module, "feed" if module is bring_back else "upgrade", step)
+    monkeypatch.setattr(module, "feed" if module is Pour else "upgrade", step)
     told = candlehouse("restore", tmp_path / "a.dump", url=other)
     assert told == (130, "", f"Stopped: {said}.\n")
     assert contents(other) == (contents(filled) if restored else {"sequences": []})
@@ -607,7 +590,8 @@ async def test_older_servers_are_not_told_of_settings_they_do_not_know(server: i
     source.feed_data(b"SET lock_timeout = 0;\nSET trans")
     source.feed_data(b"action_timeout = 0;\nSELECT 1;\n" + b"x" * 5000 + b"\nSET transaction_timeout = 0;\n")
     source.feed_eof()
-    await feed(source, sink, server, counts.append)
+    pour = Pour(cast(archive.Archive, None), {}, cast(asyncio.StreamWriter, sink), server, counts.append)
+    await pour.feed(source)
     rest = b"SELECT 1;\n" + b"x" * 5000 + b"\nSET transaction_timeout = 0;\n"
     expected = b"SET lock_timeout = 0;\n" + kept + rest
     assert (sink.data, counts[-1]) == (expected, len(expected))

@@ -7,6 +7,7 @@ SELECT pg_advisory_xact_lock(7310001);
 DO $do$
 DECLARE
     ours oid[];
+    continuous oid[] := '{}';
     one oid;
     held boolean := false;
     busy text;
@@ -48,18 +49,29 @@ BEGIN
         RAISE EXCEPTION 'candlehouse: held:';
     END IF;
 
+    -- TimescaleDB's aggregates look like views and are dropped as what they are, the youngest first: CASCADE does not
+    -- reach from one to those that are made from it.
+    IF to_regclass('timescaledb_information.continuous_aggregates') IS NOT NULL THEN
+        EXECUTE $continuous$
+            SELECT coalesce(array_agg(format('%I.%I', view_schema, view_name)::regclass::oid), '{}')
+            FROM timescaledb_information.continuous_aggregates WHERE view_schema = 'public'
+        $continuous$ INTO continuous;
+    END IF;
+
     WITH of_extensions AS (SELECT classid, objid FROM pg_depend WHERE deptype = 'e')
-    SELECT array_agg(drop ORDER BY late) INTO drops FROM (
-        SELECT relkind = 'S' AS late, format('DROP %s IF EXISTS %s CASCADE', CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
-            WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, oid::regclass) AS drop
+    SELECT array_agg(drop ORDER BY place, oid DESC) INTO drops FROM (
+        SELECT CASE WHEN oid = ANY (continuous) THEN 1 WHEN relkind = 'S' THEN 3 ELSE 2 END AS place, oid,
+            format('DROP %s IF EXISTS %s CASCADE', CASE WHEN oid = ANY (continuous) OR relkind = 'm' THEN 'MATERIALIZED VIEW'
+                WHEN relkind = 'v' THEN 'VIEW' WHEN relkind = 'f' THEN 'FOREIGN TABLE' WHEN relkind = 'S' THEN 'SEQUENCE'
+                ELSE 'TABLE' END, oid::regclass) AS drop
         FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT relispartition
             AND ('pg_class'::regclass, oid) NOT IN (SELECT * FROM of_extensions)
         UNION ALL
-        SELECT false, format('DROP ROUTINE IF EXISTS %s CASCADE', oid::regprocedure) FROM pg_proc
+        SELECT 2, oid, format('DROP ROUTINE IF EXISTS %s CASCADE', oid::regprocedure) FROM pg_proc
         WHERE pronamespace = 'public'::regnamespace AND ('pg_proc'::regclass, oid) NOT IN (SELECT * FROM of_extensions)
         UNION ALL
-        SELECT false, format('DROP TYPE IF EXISTS %s CASCADE', oid::regtype) FROM pg_type AS t
+        SELECT 2, oid, format('DROP TYPE IF EXISTS %s CASCADE', oid::regtype) FROM pg_type AS t
         WHERE typnamespace = 'public'::regnamespace AND ('pg_type'::regclass, oid) NOT IN (SELECT * FROM of_extensions)
             AND (typtype IN ('d', 'e', 'r') OR EXISTS (SELECT FROM pg_class WHERE oid = t.typrelid AND relkind = 'c'))
     ) AS found;
