@@ -12,6 +12,7 @@ from app.stores.candles import CandleStore
 from app.stores.coverage import CoverageStore
 from app.stores.database import Database, open_database
 from app.stores.errors import ErrorStore
+from app.stores.outages import OutageStore
 from app.stores.plan import PlanStore
 from app.stores.rollups import RollupStore
 from app.stores.symbols import SymbolStore
@@ -31,6 +32,7 @@ class Stores:
     plan: PlanStore
     rollups: RollupStore
     errors: ErrorStore
+    outages: OutageStore
 
 
 def known_exchanges() -> tuple[str, ...]:
@@ -61,6 +63,7 @@ async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "")
             PlanStore(db, clock(settings)),
             RollupStore(db),
             ErrorStore(db),
+            OutageStore(db),
         )
     finally:
         await db.close()

@@ -18,6 +18,7 @@ DAY_S = 24 * HOUR_S
 RESUME_EVERY_S = 60
 HEAL_EVERY_S = 30
 ANALYTICS_EVERY_S = 300
+OUTAGES_EVERY_S = 900
 
 
 def queue_of(exchange: str) -> str:
@@ -66,6 +67,7 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             "resume": RESUME_EVERY_S,
             "refresh_instruments": HOUR_S,
             "first_fill": HOUR_S,
+            "seek_outages": OUTAGES_EVERY_S,
         }.items():
             entries[f"{task} {exchange}"] = _entry(task, every_s, settings, [exchange], queue_of(exchange))
     entries["analytics"] = _entry("refresh_analytics", ANALYTICS_EVERY_S, settings, [], COMMON_QUEUE)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from app.jobs import instruments
+from app.jobs import instruments, outages
 from app.stores import analytics
 from app.stores.redis_errors import translated
 from celery_app import slices
@@ -48,9 +48,11 @@ def _run(task: Any, job: Callable[[Resources], Awaitable[R]]) -> R:
 
 @_task("work")
 def work(self: Any, exchange: str, job_id: int, token: str) -> None:
-    """One slice of job `job_id`, then a message for the next."""
+    """One slice of job `job_id`, then a message for the next, or for what is to be done with all of it."""
     if not _run(self, lambda r: slices.work(r, exchange, job_id, token)):
         order("work", exchange, job_id, token)
+    else:
+        order("seek_outages", exchange)
 
 
 @_task("resume")
@@ -83,6 +85,13 @@ def reconcile_slice(self: Any, exchange: str, token: str, left: list[int] | None
     rest, after_s = _run(self, lambda r: slices.reconcile(r, exchange, token, left))
     if rest:
         order("reconcile_slice", exchange, token, rest, after_s=after_s)
+
+
+@_task("seek_outages")
+def seek_outages(self: Any, name: str) -> None:
+    """Look at one month of history, then a message for the months before it."""
+    if not _run(self, lambda r: outages.seek(registry.get(name), stores=r.stores, clock=r.clock)):
+        order("seek_outages", name)
 
 
 @_task("refresh_instruments")

@@ -1,6 +1,6 @@
 """Half-open spans of time, and the arithmetic done with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 MINUTE_MS = 60_000
@@ -50,6 +50,20 @@ def union(spans: Iterable[Span]) -> list[Span]:
         else:
             merged.append(span)
     return merged
+
+
+def common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
+    """The time that both have, where each is ascending without overlaps."""
+    found, at, beside = [], 0, 0
+    while at < len(one) and beside < len(other):
+        both = one[at].clip(other[beside])
+        if not both.is_empty():
+            found.append(both)
+        if one[at].end_ms < other[beside].end_ms:
+            at += 1
+        else:
+            beside += 1
+    return found
 
 
 def floor_minute(ms: int) -> int:

@@ -15,7 +15,7 @@ from common.clock import Clock
 from common.errors import Blocked, Malformed, Rejected
 from common.market import Instrument
 from common.ports import Exchange, Request
-from common.span import DAY_MS, MINUTE_MS, Span, floor_minute, union
+from common.span import DAY_MS, MINUTE_MS, Span, common, floor_minute, union
 from fetchers.history import Answer, Get, newest_page
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Reconcile:
         wanted = await self._want(ids, now_ms)
         missing = await self.stores.coverage.missing(ids, Span(floor_minute(now_ms - FARTHEST_BACK_MS), final_ms))
         told = await streamed.unconfirmed(self.stores.db, ids, recent)
-        return {one: union([*_common(missing.get(one, []), wanted[one]), *told.get(one, [])]) for one in ids}
+        return {one: union([*common(missing.get(one, []), wanted[one]), *told.get(one, [])]) for one in ids}
 
     async def _want(self, ids: list[int], now_ms: int) -> dict[int, list[Span]]:
         """From its first streamed minute on, every minute of a streamed market is wanted."""
@@ -103,7 +103,7 @@ class Reconcile:
                     self._until_ms = 0  # nor would the exchange answer for another market
                 return True
             await self._write(symbol_id, answer)
-            spans = _common(spans, [Span(wanted.start_ms, answer.span.start_ms)])
+            spans = common(spans, [Span(wanted.start_ms, answer.span.start_ms)])
         return True
 
     async def _write(self, symbol_id: int, answer: Answer) -> None:
@@ -128,8 +128,3 @@ class Reconcile:
 
     def _over(self) -> bool:
         return self.clock.now_ms() >= self._until_ms or self.spent >= self.allowance
-
-
-def _common(one: Sequence[Span], other: Sequence[Span]) -> list[Span]:
-    """The time that both lists have."""
-    return union(mine.clip(theirs) for mine in one for theirs in other)

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from common.span import DAY_MS, MINUTE_MS, Span
+from app import wiring
+from app.jobs import outages
+from app.settings import load_settings
+from app.stores.candles import StoredCandle
+from app.stores.database import Database
+from common.clock import Clock
+from common.market import Instrument
+from common.span import DAY_MS, MINUTE_MS, Span, union
+from fetchers import registry
 from scripts.simulator.recordings import load_recordings
 from tests.fixtures.instance import open_instance
 from tests.fixtures.simulator import running_simulator
@@ -94,6 +102,69 @@ async def test_a_backfill_of_recordings_ends_as_exactly_what_was_recorded(
                 span = Span(int(rows[0][0]), int(rows[-1][0]) + MINUTE_MS)
                 await instance.fill([market], span)
                 assert await instance.rows(market.id, span) == rows
+
+
+#: When each exchange served nothing in the recorded months, both minutes included, and to whom it was seen.
+OUTAGES = {
+    "binance": [
+        ("2019-11-13 02:00", "2019-11-13 04:19", {"ETH/BTC"}),
+        ("2019-11-13 05:30", "2019-11-13 05:32", {"ETH/BTC"}),
+        ("2019-11-25 02:00", "2019-11-25 03:59", {"ETH/BTC"}),
+    ],
+    "bitfinex": [("2018-12-23 11:37", "2018-12-23 11:47", {"BTC/USD", "ETH/USD", "LTC/USD"})],
+    "bittrex": [],
+}
+#: Of the recorded windows of two hours this one is absent: nobody was ever answered for it.
+UNANSWERED = Span(moment("2018-11-12 22:00"), moment("2018-11-13 00:00"))
+
+
+def told(span: Span) -> tuple[str, str]:
+    first, last = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (span.start_ms, span.end_ms - MINUTE_MS))
+    return f"{first:%Y-%m-%d %H:%M}", f"{last:%Y-%m-%d %H:%M}"
+
+
+def answered(exchange: str, symbol: str, rows: list[list[float]]) -> list[Span]:
+    """What the recorder was answered for; the heads of Bittrex' days it has lost."""
+    if exchange == "bittrex":
+        return union(Span(int(row[0]), int(row[0]) + MINUTE_MS) for row in rows)
+    return whole(rows).minus([UNANSWERED] if symbol == "BTC/USD" else [])
+
+
+def whole(rows: list[list[float]]) -> Span:
+    return Span(int(rows[0][0]), int(rows[-1][0]) + MINUTE_MS)
+
+
+async def unusual(db: Database) -> set[tuple[str, ...]]:
+    """Spans of the markets that are neither traded nor quiet nor unwanted."""
+    async with db.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT base_id || '/' || quote_id, state, lower(m.span), upper(m.span) "
+            "FROM symbol_exchange AS s CROSS JOIN minute_states(s.id) AS m "
+            "WHERE state NOT IN ('present', 'empty') AND coalesce(reason, '') NOT LIKE 'nobody%'"
+        )
+    return {(symbol, state, *told(Span(*span))) for symbol, state, *span in rows}
+
+
+@pytest.mark.parametrize("exchange", RECORDED)
+async def test_the_recorded_outages_are_found_and_no_others(exchange: str, postgres_url: str) -> None:
+    files = [(symbol, recorded(exchange, name)) for symbol, names in RECORDED[exchange].items() for name in names]
+    listed = [Instrument(exchange, *symbol.split("/"), symbol) for symbol in RECORDED[exchange]]
+    async with wiring.open_stores(load_settings({"DATABASE_URL": postgres_url}, dotenv="/nowhere")) as stores:
+        await stores.symbols.upsert(exchange, listed, 1)
+        ids = {one.instrument.symbol: one.id for one in (await stores.symbols.load(exchange)).values()}
+        wanted = {(symbol, "outage", first, last) for first, last, seen in OUTAGES[exchange] for symbol in seen}
+        for symbol, rows in files:
+            number, spans = ids[symbol], answered(exchange, symbol, rows)
+            candles = [StoredCandle(number, int(row[0]), *row[1:], None, None, 3) for row in rows]
+            await stores.candles.write(candles, cover=[(number, span) for span in spans])
+            await stores.coverage.want({number: whole(rows)})
+            await outages.seek(registry.get(exchange), stores=stores, clock=Clock())
+            wanted |= {(symbol, "not_asked", *told(gap)) for gap in whole(rows).minus(spans)}
+        while not await outages.seek(registry.get(exchange), stores=stores, clock=Clock()):
+            pass
+        found = [told(span) for span in await stores.outages.stored(exchange)]
+        assert found == [(first, last) for first, last, _ in OUTAGES[exchange]]
+        assert await unusual(stores.db) == wanted
 
 
 async def test_the_recorded_bittrex_days_keep_their_first_hours(postgres_url: str, redis_url: str) -> None:

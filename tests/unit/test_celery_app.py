@@ -39,7 +39,7 @@ def test_beat_orders_each_exchange_on_its_own_queue_and_lets_untaken_messages_la
         "options": {"queue": "bitfinex_rest", "expires": 120.0},
     }
     assert {entry["task"].rsplit(".")[-1] for entry in made.values()} == {
-        *("reconcile", "heal", "resume", "refresh_instruments", "first_fill"),
+        *("reconcile", "heal", "resume", "refresh_instruments", "first_fill", "seek_outages"),
         *("refresh_analytics", "ensure_partitions", "pack_history"),
     }
     assert {entry["options"]["queue"] for entry in made.values()} == {"bitfinex_rest", "all_rest"}

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.span import MINUTE_MS, Span, floor_minute, union
+from common.span import MINUTE_MS, Span, common, floor_minute, union
 
 span = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(lambda ends: Span(*ends))
 spans = st.lists(span, max_size=6)
@@ -32,6 +32,13 @@ def test_union_is_the_same_time_in_the_fewest_ascending_pieces(pieces: list[Span
 @given(span, span)
 def test_clip_keeps_what_both_have(one: Span, other: Span) -> None:
     assert moments(one.clip(other)) == moments(one) & moments(other)
+
+
+@given(spans, spans)
+def test_common_is_what_two_lists_have(one: list[Span], other: list[Span]) -> None:
+    both = common(union(one), union(other))
+    assert moments(*both) == moments(*one) & moments(*other)
+    assert not any(piece.is_empty() for piece in both)
 
 
 @given(span, st.integers(-5, 45))
