@@ -54,13 +54,14 @@ def open_redis(settings: Settings) -> Redis:
 async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "") -> AsyncIterator[Stores]:
     """The stores, for as long as the context lasts; the server shows who we are as `candlehouse {role}`."""
     db = open_database(settings.database_url, pool_size=pool_size, name=f"candlehouse {role}".strip())
+    time = clock(settings)
     try:
         yield Stores(
             db,
             SymbolStore(db),
-            CandleStore(db),
+            CandleStore(db, time),
             CoverageStore(db),
-            PlanStore(db, clock(settings)),
+            PlanStore(db, time),
             RollupStore(db),
             ErrorStore(db),
             OutageStore(db),

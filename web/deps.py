@@ -50,6 +50,24 @@ class Candles(Protocol):
     async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]: ...
 
 
+class Revisions(Protocol):
+    """What was known when."""
+
+    async def revisions(
+        self, symbol_id: int, span: Span, limit: int, after: int = 0
+    ) -> Sequence[tuple[Any, ...]]: ...
+    async def bars(
+        self,
+        symbol_id: int,
+        timeframe: Timeframe,
+        start_ms: int | None,
+        end_ms: int,
+        limit: int,
+        as_of_ms: int,
+    ) -> list[Bar]: ...
+    async def known(self, symbol_id: int, as_of_ms: int) -> list[Span]: ...
+
+
 class Feed(Protocol):
     """The live candles of every exchange, each with its place in the stream."""
 
@@ -122,6 +140,7 @@ class Deps:
     streaming: tuple[str, ...]
     symbols: Symbols
     candles: Candles
+    revisions: Revisions
     analytics: Analytics
     feed: Feed
     heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, health, metrics, selftest, symbols
+from web.api import analytics, bars, health, metrics, revisions, selftest, symbols
 from web.deps import OpenDeps
 from web.door import Door
 from web.guesses import Guesses
@@ -37,7 +37,19 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         lifespan=lambda app: _serving(app, open_deps),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for module in (bars, symbols, analytics, selftest, health, metrics, endpoint, vendor, pages, sign_in):
+    for module in (
+        bars,
+        revisions,
+        symbols,
+        analytics,
+        selftest,
+        health,
+        metrics,
+        endpoint,
+        vendor,
+        pages,
+        sign_in,
+    ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.guesses = Guesses()

@@ -18,6 +18,7 @@ from app.stores.database import Database
 from app.stores.live_feed import LiveFeed
 from app.stores.plan import PlanStore
 from app.stores.redis_errors import translated
+from app.stores.revisions import RevisionStore
 from common.clock import Clock
 from web.deps import Deps, FetchProgress, Rows
 from web.figures import WiredFigures
@@ -100,6 +101,7 @@ def deps_of(
         streaming=streaming,
         symbols=RememberedSymbols(stores.symbols, clock),
         candles=stores.candles,
+        revisions=RevisionStore(stores.db),
         analytics=AnalyticsViews(stores.db),
         feed=LiveFeed(redis),
         heartbeat=partial(heartbeat.told, redis),

@@ -9,6 +9,7 @@ from app.stores.copy_binary import copy_rows
 from app.stores.coverage import cover_on
 from app.stores.database import Database
 from app.stores.statements import sql
+from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar, Candle
 from common.span import DAY_MS, Span
@@ -80,13 +81,14 @@ class WriteResult(NamedTuple):
 
 
 class CandleStore:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, clock: Clock | None = None) -> None:
         self._db = db
+        self._clock = clock or Clock()
 
     async def write(self, rows: Sequence[StoredCandle], *, cover: Sequence[tuple[int, Span]] = ()) -> WriteResult:
         """Store `rows` and cover spans in one transaction. Writing twice equals writing once."""
         async with self._db.begin() as connection:
-            return await write_on(connection, rows, cover)
+            return await write_on(connection, rows, cover, now_ms=self._clock.now_ms())
 
     async def read(
         self,
@@ -167,17 +169,18 @@ async def _read(connection: Any, interval: Interval, order: str, *asked: int) ->
 
 
 async def write_on(
-    connection: Any, rows: Sequence[StoredCandle], cover: Sequence[tuple[int, Span]] = ()
+    connection: Any, rows: Sequence[StoredCandle], cover: Sequence[tuple[int, Span]] = (), *, now_ms: int
 ) -> WriteResult:
     """`CandleStore.write` inside the transaction of an asyncpg connection, as its last statements."""
-    await lock_symbols(connection, {*map(itemgetter(0), rows), *map(itemgetter(0), cover)})
+    await lock_symbols(connection, {*map(itemgetter(0), rows), *map(itemgetter(0), cover)}, now_ms)
     result = await merge_on(connection, rows)
     await cover_on(connection, cover)
     return result
 
 
-async def lock_symbols(connection: Any, symbol_ids: set[int]) -> None:
-    await connection.execute(sql("candles_lock"), sorted({symbol_id % 64 for symbol_id in symbol_ids}))
+async def lock_symbols(connection: Any, symbol_ids: set[int], now_ms: int) -> None:
+    """Begin a write at `now_ms`: nobody else writes these symbols until the transaction ends."""
+    await connection.execute(sql("candles_lock"), sorted({symbol_id % 64 for symbol_id in symbol_ids}), now_ms)
 
 
 async def merge_on(connection: Any, rows: Sequence[StoredCandle]) -> WriteResult:

@@ -101,9 +101,10 @@ class PlanStore:
         job_id, rows = pages[0].lease.job_id, [row for page in pages for row in page.rows]
         covered = [(page.lease.symbol_id, page.covered) for page in pages]
         async with self._db.begin() as connection:
-            await lock_symbols(connection, {symbol_id for symbol_id, _ in covered})
+            now_ms = self._clock.now_ms()
+            await lock_symbols(connection, {symbol_id for symbol_id, _ in covered}, now_ms)
             result = await merge_on(connection, rows)
-            await repaired_on(connection, covered, self._clock.now_ms())
+            await repaired_on(connection, covered, now_ms)
             await connection.execute(
                 sql("plan_complete"), job_id, [page.lease.id for page in pages], len(pages), result.changed
             )

@@ -58,6 +58,26 @@ candles = Table(
     Column("source", SmallInteger),
 )
 
+candle_revisions = Table(
+    "candle_revisions",
+    metadata,
+    Column("id", BigInteger),
+    Column("time", Moment),
+    Column("superseded_at", Moment),
+    *(Column(name, Double) for name in ("open", "high", "low", "close", "volume", "quote_volume")),
+    Column("symbol_id", Integer),
+    Column("trades", Integer),
+    Column("source", SmallInteger),
+)
+
+candle_arrivals = Table(
+    "candle_arrivals",
+    metadata,
+    Column("symbol_id", Integer),
+    Column("arrived_at", Moment),
+    Column("span", TSTZRANGE),
+)
+
 storage = Table("storage", metadata, Column("single", Boolean, primary_key=True), Column("tier", Text))
 
 coverage = Table(

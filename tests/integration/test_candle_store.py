@@ -127,9 +127,9 @@ async def test_a_minute_outside_every_partition_does_not_stop_a_batch(
 
 async def test_two_writes_in_one_transaction_do_not_mix(database: Database) -> None:
     async with database.begin() as connection:
-        assert (await write_on(connection, [candle(0, close=1)])).changed == 1
-        assert (await write_on(connection, [candle(1, close=1)])).changed == 1
-        assert await write_on(connection, [candle(0, close=2)]) == WriteResult(1, [(1, T0)])
+        assert (await write_on(connection, [candle(0, close=1)], now_ms=T0)).changed == 1
+        assert (await write_on(connection, [candle(1, close=1)], now_ms=T0)).changed == 1
+        assert await write_on(connection, [candle(0, close=2)], now_ms=T0) == WriteResult(1, [(1, T0)])
     assert [row.close for row in await stored(database)] == [2, 1]
 
 

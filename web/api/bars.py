@@ -16,6 +16,7 @@ from web.api.schema import described
 from web.deps import Deps
 from web.errors import json_response
 from web.markets import find_market
+from web.moment import MOMENT, past_moment
 from web.window import MOST_BARS, Gap, Window, fill_empty, frame, window
 
 router = APIRouter()
@@ -85,25 +86,35 @@ async def ohlcvs(
     origin: Annotated[int | None, Query(description="UTC ms of a bucket's start, from which all count")] = None,
     fill: Annotated[str | None, Query(description="empty buckets: none, null, or previous close")] = None,
     details: Annotated[bool, Query(description="also quote_volume, trades and partial")] = False,
+    as_of: Annotated[str | None, Query(description=f"what was known then: {MOMENT}")] = None,
 ) -> Response:
     """Bars in ascending order. Names are the normalised ones (USDT) or the exchange's own (UST)."""
     deps: Deps = request.app.state.deps
     now_ms = deps.clock.now_ms()
+    then_ms = None if as_of is None else past_moment("as_of", as_of, now_ms)
     asked = window(frame(interval, tz, origin), start, end, limit, now_ms)
     empty = filling(fill, empty_ts=empty_ts)
     market = await find_market(deps, exchange, base_id, quote_id, market_type)
-    bars = await read(deps, market.id, asked, empty, now_ms)
+    bars = filled(await read(deps, market.id, asked, then_ms), asked, empty, then_ms or now_ms)
     if not details:
         return json_response(rows(bars, mls=results_mls))
     return json_response(
-        detailed_rows(bars, asked.timeframe, await deps.candles.known(market.id), mls=results_mls)
+        detailed_rows(bars, asked.timeframe, await known(deps, market.id, then_ms), mls=results_mls)
     )
 
 
-async def read(deps: Deps, symbol_id: int, asked: Window, empty: str, now_ms: int) -> Sequence[Bar | Gap]:
-    """What is stored, with its empty buckets as `empty` says."""
+def filled(bars: list[Bar], asked: Window, empty: str, now_ms: int) -> Sequence[Bar | Gap]:
+    """With the empty buckets as `empty` says."""
+    return bars if empty == "none" else fill_empty(bars, asked, now_ms, previous=empty == "previous")
+
+
+async def read(deps: Deps, symbol_id: int, asked: Window, then_ms: int | None) -> list[Bar]:
+    """What is stored, or was known at `then_ms`."""
     if not asked.limit:
         return []
-    end_ms = asked.end_ms + MINUTE_MS
-    bars = await deps.candles.bars(symbol_id, asked.timeframe, asked.start_ms, end_ms, asked.limit)
-    return bars if empty == "none" else fill_empty(bars, asked, now_ms, previous=empty == "previous")
+    wanted = (symbol_id, asked.timeframe, asked.start_ms, asked.end_ms + MINUTE_MS, asked.limit)
+    return await (deps.candles.bars(*wanted) if then_ms is None else deps.revisions.bars(*wanted, then_ms))
+
+
+async def known(deps: Deps, symbol_id: int, then_ms: int | None) -> Sequence[Span]:
+    return await (deps.candles.known(symbol_id) if then_ms is None else deps.revisions.known(symbol_id, then_ms))

@@ -1289,9 +1289,321 @@ COMMENT ON COLUMN candles.source IS
     '1 closed by time, or imported from elsewhere; 2 the exchange''s closing message; 3 its REST or its archive.';
 
 
+-- 0013_revisions.sql
+-- Old values of corrected minutes, and minutes that came late. docs/adr/0015-what-was-known-when.md.
+
+-- Column order keeps a row small. No primary key: rows are found by minute, and their order is that of id.
+CREATE TABLE candle_revisions (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    time timestamptz NOT NULL,
+    superseded_at timestamptz NOT NULL,
+    open double precision NOT NULL,
+    high double precision NOT NULL,
+    low double precision NOT NULL,
+    close double precision NOT NULL,
+    volume double precision NOT NULL,
+    quote_volume double precision,
+    symbol_id int NOT NULL,
+    trades int,
+    source smallint NOT NULL
+);
+CREATE INDEX candle_revisions_minute_idx ON candle_revisions (symbol_id, time);
+COMMENT ON TABLE candle_revisions IS
+    'Values that stored minutes had before a correction. What stands now is in candles. By name: ohlcvs_revisions.';
+COMMENT ON COLUMN candle_revisions.id IS 'Order of the corrections.';
+COMMENT ON COLUMN candle_revisions.time IS 'Start of the minute.';
+COMMENT ON COLUMN candle_revisions.superseded_at IS 'When other values took the place of these, by the program''s clock.';
+COMMENT ON COLUMN candle_revisions.open IS 'First price, as it was known.';
+COMMENT ON COLUMN candle_revisions.high IS 'Highest price, as it was known.';
+COMMENT ON COLUMN candle_revisions.low IS 'Lowest price, as it was known.';
+COMMENT ON COLUMN candle_revisions.close IS 'Last price, as it was known.';
+COMMENT ON COLUMN candle_revisions.volume IS 'Amount traded in base currency, as it was known.';
+COMMENT ON COLUMN candle_revisions.quote_volume IS 'Amount traded in quote currency; NULL where the exchange did not say.';
+COMMENT ON COLUMN candle_revisions.symbol_id IS 'symbol_exchange.id';
+COMMENT ON COLUMN candle_revisions.trades IS 'Number of trades; NULL where the exchange did not say.';
+COMMENT ON COLUMN candle_revisions.source IS 'Who had told it: 1 closed by time, 2 the exchange''s closing message, 3 REST, archive or import.';
+
+CREATE TABLE candle_arrivals (
+    symbol_id int NOT NULL,
+    arrived_at timestamptz NOT NULL,
+    span tstzrange NOT NULL
+);
+CREATE INDEX candle_arrivals_symbol_idx ON candle_arrivals (symbol_id, arrived_at);
+COMMENT ON TABLE candle_arrivals IS
+    'Minutes first stored more than two minutes after their end, a row for each write. All others count as known from their end on.';
+COMMENT ON COLUMN candle_arrivals.symbol_id IS 'symbol_exchange.id';
+COMMENT ON COLUMN candle_arrivals.arrived_at IS 'When they were stored, by the program''s clock.';
+COMMENT ON COLUMN candle_arrivals.span IS 'The minutes. None that was stored before lies in it.';
+
+CREATE FUNCTION writing_now() RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN coalesce(nullif(current_setting('candlehouse.now', true), '')::timestamptz, now());
+COMMENT ON FUNCTION writing_now IS 'The program''s time of the write under way (candles_lock.sql tells it); the server''s for hands.';
+
+CREATE FUNCTION late_before() RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN date_bin('1 minute', writing_now(), '2000-01-03 00:00:00+00') - interval '2 minutes';
+COMMENT ON FUNCTION late_before IS 'Minutes that start before this and are first stored now go to candle_arrivals.';
+
+CREATE FUNCTION note_revised_candle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO candle_revisions
+        (symbol_id, time, superseded_at, open, high, low, close, volume, quote_volume, trades, source)
+    VALUES (old.symbol_id, old.time, writing_now(), old.open, old.high, old.low, old.close, old.volume, old.quote_volume,
+        old.trades, old.source);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION note_revised_candle IS 'Keeps the values of a minute that other values replace.';
+-- Whoever replaces them, the program or hands. A source that only confirms the values makes no revision.
+CREATE TRIGGER candles_revised AFTER UPDATE ON candles FOR EACH ROW
+    WHEN ((old.open, old.high, old.low, old.close, old.volume, old.quote_volume, old.trades)
+        IS DISTINCT FROM (new.open, new.high, new.low, new.close, new.volume, new.quote_volume, new.trades))
+    EXECUTE FUNCTION note_revised_candle();
+COMMENT ON TRIGGER candles_revised ON candles IS 'Corrected minutes keep their old values.';
+
+CREATE FUNCTION revision_known_from(symbol_id int, minute timestamptz, id bigint, superseded_at timestamptz)
+RETURNS timestamptz LANGUAGE sql STABLE BEGIN ATOMIC
+    SELECT coalesce(
+        (SELECT max(p.superseded_at) FROM candle_revisions AS p
+            WHERE p.symbol_id = $1 AND p.time = $2 AND p.id < $3),
+        (SELECT max(a.arrived_at) FROM candle_arrivals AS a
+            WHERE a.symbol_id = $1 AND a.span @> $2 AND a.arrived_at <= $4),
+        $2 + interval '1 minute');
+END;
+COMMENT ON FUNCTION revision_known_from IS
+    'Since when the values of a revision were the known ones: the revision before it, the minute''s arrival, or its end.';
+
+CREATE VIEW ohlcvs_revisions AS
+SELECT r.id, r.time, s.exchange, s.base_id, s.quote_id, r.open, r.high, r.low, r.close, r.volume, r.quote_volume, r.trades,
+    r.source, revision_known_from(r.symbol_id, r.time, r.id, r.superseded_at) AS known_from,
+    r.superseded_at
+FROM symbol_exchange AS s JOIN candle_revisions AS r ON r.symbol_id = s.id
+WHERE s.market_type = 'spot';
+COMMENT ON VIEW ohlcvs_revisions IS
+    'Values that minutes of spot markets had before a correction, by name. SELECT … ORDER BY id is the order of the corrections.';
+COMMENT ON COLUMN ohlcvs_revisions.known_from IS 'Since when these values were the known ones.';
+DO $do$
+DECLARE
+    col record;
+BEGIN
+    FOR col IN
+        SELECT a.attname AS name, coalesce(t.said, u.said) AS said
+        FROM pg_attribute AS a
+        LEFT JOIN (SELECT attname, col_description(attrelid, attnum) AS said FROM pg_attribute
+            WHERE attrelid = 'candle_revisions'::regclass) AS t ON t.attname = a.attname
+        LEFT JOIN (SELECT attname, col_description(attrelid, attnum) AS said FROM pg_attribute
+            WHERE attrelid = 'symbol_exchange'::regclass) AS u ON u.attname = a.attname
+        WHERE a.attrelid = 'ohlcvs_revisions'::regclass AND a.attnum > 0 AND a.attname <> 'known_from'
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN ohlcvs_revisions.%I IS %L', col.name, col.said);
+    END LOOP;
+END $do$;
+
+-- As before, but minutes that are new by hand arrive as well.
+CREATE OR REPLACE FUNCTION ohlcvs_before_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_stat_progress_copy WHERE pid = pg_backend_pid() AND relid = TG_RELID) THEN
+        RAISE EXCEPTION 'COPY into ohlcvs is not possible.' USING ERRCODE = 'feature_not_supported',
+            HINT = 'COPY into a table of your own, then INSERT INTO ohlcvs SELECT from it.';
+    END IF;
+    IF to_regclass('pg_temp.inserted_minutes') IS NULL THEN
+        CREATE TEMP TABLE inserted_minutes (symbol_id int, time timestamptz, changed boolean, is_new boolean)
+            ON COMMIT DELETE ROWS;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE OR REPLACE FUNCTION ohlcvs_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    id int := symbol_named(NEW.exchange, NEW.base_id, NEW.quote_id);
+    is_new boolean;
+BEGIN
+    IF num_nulls(NEW.time, NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume) > 0 THEN
+        RAISE EXCEPTION 'A candle needs time, open, high, low, close and volume.' USING ERRCODE = 'not_null_violation';
+    END IF;
+    IF NEW.time <> date_bin('1 minute', NEW.time, '2000-01-03 00:00:00+00') THEN
+        RAISE EXCEPTION 'A candle starts with its minute, and % does not.', NEW.time
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF ARRAY[NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume] && '{NaN,Infinity,-Infinity}' THEN
+        RAISE EXCEPTION 'Prices and volume must be numbers.' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    PERFORM pg_advisory_xact_lock(7310002, id % 64);
+    is_new := NOT EXISTS (SELECT FROM candles AS c WHERE c.symbol_id = id AND c.time = NEW.time);
+    INSERT INTO candles AS c (symbol_id, time, open, high, low, close, volume, source)
+    VALUES (id, NEW.time, NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume, 3)
+    ON CONFLICT (symbol_id, time) DO UPDATE
+    SET open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+        source = 3, quote_volume = CASE WHEN (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+            = (c.open, c.high, c.low, c.close, c.volume) THEN c.quote_volume END,
+        trades = CASE WHEN (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+            = (c.open, c.high, c.low, c.close, c.volume) THEN c.trades END
+    WHERE c.source < 3 OR (excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume)
+        <> (c.open, c.high, c.low, c.close, c.volume);
+    INSERT INTO pg_temp.inserted_minutes VALUES (id, NEW.time, FOUND, is_new);
+    RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION ohlcvs_after_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rollup_dirty (symbol_id, span)
+    SELECT symbol_id, tstzrange(min(time), max(time) + interval '1 minute')
+    FROM pg_temp.inserted_minutes WHERE changed GROUP BY symbol_id, bucket_7day(time);
+    INSERT INTO candle_arrivals (symbol_id, arrived_at, span)
+    SELECT symbol_id, writing_now(), unnest(range_agg(tstzrange(time, time + interval '1 minute')))
+    FROM pg_temp.inserted_minutes WHERE is_new AND time < late_before() GROUP BY symbol_id;
+    INSERT INTO coverage AS c (symbol_id, covered)
+    SELECT symbol_id, range_agg(tstzrange(time, time + interval '1 minute'))
+    FROM pg_temp.inserted_minutes GROUP BY symbol_id ORDER BY symbol_id
+    ON CONFLICT (symbol_id) DO UPDATE SET covered = c.covered + excluded.covered WHERE NOT c.covered @> excluded.covered;
+    DELETE FROM pg_temp.inserted_minutes;
+    RETURN NULL;
+END $$;
+
+
+-- 0014_as_of.sql
+-- Bars as they were known at a moment. docs/adr/0015-what-was-known-when.md.
+
+CREATE FUNCTION arrived_after(symbol_id int, as_of timestamptz) RETURNS tstzmultirange LANGUAGE sql STABLE AS $$
+    SELECT coalesce(range_agg(a.span), '{}') FROM candle_arrivals AS a WHERE a.symbol_id = $1 AND a.arrived_at > $2
+$$;
+COMMENT ON FUNCTION arrived_after IS 'Minutes of a symbol that were first stored later than this.';
+
+CREATE FUNCTION told_minutes(symbol_id int, as_of timestamptz) RETURNS tstzmultirange LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN known = '{}' THEN known
+        ELSE tstzmultirange(tstzrange(lower(known), greatest(lower(known), least(upper(known), $2)))) - arrived_after($1, $2) END
+    FROM known_minutes($1) AS known
+$$;
+COMMENT ON FUNCTION told_minutes IS 'Where minutes of a symbol can have been stored by a moment.';
+
+CREATE FUNCTION known_minutes_as_of(symbol_id int, as_of timestamptz) RETURNS tstzmultirange LANGUAGE sql STABLE AS $$
+    WITH told AS MATERIALIZED (
+        SELECT lower(piece) AS starts, least(upper(piece), $2 - interval '1 minute' + interval '1 microsecond') AS ends
+        FROM unnest(told_minutes($1, $2)) AS piece
+    )
+    SELECT coalesce((SELECT covered FROM coverage AS c WHERE c.symbol_id = $1), '{}') 
+        * tstzmultirange(tstzrange(NULL, date_bin('1 minute', $2, '2000-01-03 00:00:00+00')))
+        - arrived_after($1, $2) + coalesce((
+            SELECT tstzmultirange(tstzrange(oldest.time, newest.time + interval '1 minute'))
+            FROM (SELECT c.time FROM told CROSS JOIN LATERAL (SELECT c.time FROM candles AS c
+                WHERE c.symbol_id = $1 AND c.time >= starts AND c.time < ends ORDER BY c.time LIMIT 1) AS c
+                ORDER BY c.time LIMIT 1) AS oldest,
+                (SELECT c.time FROM told CROSS JOIN LATERAL (SELECT c.time FROM candles AS c
+                WHERE c.symbol_id = $1 AND c.time >= starts AND c.time < ends ORDER BY c.time DESC LIMIT 1) AS c
+                ORDER BY c.time DESC LIMIT 1) AS newest
+        ), '{}')
+$$;
+COMMENT ON FUNCTION known_minutes_as_of IS 'What known_minutes() would have answered at a moment.';
+
+CREATE FUNCTION minutes_as_of(symbol_id int, starts timestamptz, ends timestamptz, as_of timestamptz)
+RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
+    volume float8, quote_volume float8, trades int)
+LANGUAGE sql STABLE AS $$
+    SELECT c.time, CASE WHEN r.id IS NULL THEN c.open ELSE r.open END, CASE WHEN r.id IS NULL THEN c.high ELSE r.high END,
+        CASE WHEN r.id IS NULL THEN c.low ELSE r.low END, CASE WHEN r.id IS NULL THEN c.close ELSE r.close END,
+        CASE WHEN r.id IS NULL THEN c.volume ELSE r.volume END,
+        CASE WHEN r.id IS NULL THEN c.quote_volume ELSE r.quote_volume END,
+        CASE WHEN r.id IS NULL THEN c.trades ELSE r.trades END
+    FROM unnest(tstzmultirange(tstzrange($2, greatest($2, least($3, $4)))) - arrived_after($1, $4)) AS piece
+    CROSS JOIN LATERAL (
+        SELECT * FROM candles AS c WHERE c.symbol_id = $1 AND c.time >= lower(piece) AND c.time < upper(piece)
+            AND c.time <= $4 - interval '1 minute'
+    ) AS c
+    LEFT JOIN (
+        SELECT DISTINCT ON (v.time) v.* FROM candle_revisions AS v
+        WHERE v.symbol_id = $1 AND v.time >= $2 AND v.time < $3 AND v.superseded_at > $4
+        ORDER BY v.time, v.id
+    ) AS r ON r.time = c.time
+$$;
+COMMENT ON FUNCTION minutes_as_of IS
+    'The minutes of a symbol that start in [starts, ends) with the values that were known at a moment: the oldest that were superseded later, or the present ones.';
+
+CREATE FUNCTION timeframe_end(moment timestamptz, step interval, zone text, origin timestamptz)
+RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF extract(day FROM step) + extract(month FROM step) + extract(year FROM step) = 0 THEN
+        RETURN date_bin(step, moment, coalesce(origin, '2000-01-03 00:00:00+00')) + step;
+    END IF;
+    IF zone ~ '^[+-]\d\d:\d\d$' THEN  -- as in symbol_candles()
+        zone := format('<%s>%s', zone, translate(zone, '+-', '-+'));
+    END IF;
+    RETURN (timeframe_bounds(step, moment, moment + interval '1 microsecond', zone, origin))[2];
+END $$;
+COMMENT ON FUNCTION timeframe_end IS 'Where the bucket of symbol_candles() ends that a moment falls in.';
+
+CREATE FUNCTION symbol_candles_as_of(symbol_id int, as_of timestamptz, step interval, starts timestamptz,
+    ends timestamptz, newest int, zone text, origin timestamptz)
+RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
+    volume float8, quote_volume float8, trades bigint, partial boolean)
+LANGUAGE plpgsql STABLE SET jit = off AS $function$
+DECLARE
+    known tstzmultirange := known_minutes_as_of(symbol_id, as_of);
+    told tstzmultirange := told_minutes(symbol_id, as_of);
+    touched tstzmultirange := arrived_after(symbol_id, as_of) + coalesce((
+        SELECT range_agg(tstzrange(r.time, r.time + interval '1 minute')) FROM candle_revisions AS r
+        WHERE r.symbol_id = $1 AND r.superseded_at > as_of AND (starts IS NULL OR r.time >= starts)), '{}');
+    oldest timestamptz;
+    until timestamptz;
+BEGIN
+    -- Present bars that nothing has touched since are the bars of then; the others are made of minutes.
+    ends := least(ends, upper(told));
+    LOOP
+        -- Straight to the newest bucket of which something was known.
+        until := timeframe_end(ends - interval '1 microsecond', step, zone, origin);
+        SELECT max(least(upper(piece), ends)) INTO ends FROM unnest(told) AS piece WHERE lower(piece) < until;
+        EXIT WHEN ends IS NULL OR ends <= starts OR newest <= 0;
+        oldest := NULL;
+        FOR bucket, open, high, low, close, volume, quote_volume, trades IN
+            SELECT b.bucket, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades
+            FROM symbol_candles(symbol_id, step, starts, ends, newest, zone, origin) AS b
+        LOOP
+            oldest := bucket;
+            until := timeframe_end(bucket, step, zone, origin);
+            IF until > as_of OR touched && tstzrange(bucket, until) THEN
+                SELECT (array_agg(m.open ORDER BY m.bucket))[1], max(m.high), min(m.low),
+                    (array_agg(m.close ORDER BY m.bucket))[count(*)::int],
+                    CASE WHEN step = interval '1 minute' THEN max(m.volume) ELSE sum(m.volume::numeric)::float8 END,
+                    CASE WHEN count(m.quote_volume) < count(*) THEN NULL
+                        WHEN step = interval '1 minute' THEN max(m.quote_volume) ELSE sum(m.quote_volume::numeric)::float8 END,
+                    CASE WHEN count(m.trades) = count(*) THEN sum(m.trades)::bigint END
+                INTO open, high, low, close, volume, quote_volume, trades
+                FROM minutes_as_of(symbol_id, symbol_candles_as_of.bucket, until, as_of) AS m;
+                CONTINUE WHEN open IS NULL;
+            END IF;
+            partial := NOT known @> tstzrange(bucket, until);
+            newest := newest - 1;
+            RETURN NEXT;
+        END LOOP;
+        EXIT WHEN oldest IS NULL;
+        ends := oldest;
+    END LOOP;
+END $function$;
+COMMENT ON FUNCTION symbol_candles_as_of IS 'symbol_candles() as it would have answered at a moment.';
+
+CREATE FUNCTION candles_as_of(exchange text, base_id text, quote_id text, timeframe text, as_of timestamptz,
+    starts timestamptz DEFAULT NULL, ends timestamptz DEFAULT NULL, newest int DEFAULT NULL,
+    tz text DEFAULT 'UTC', origin timestamptz DEFAULT NULL, market_type text DEFAULT 'spot')
+RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
+    volume float8, quote_volume float8, trades bigint, partial boolean)
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    symbol_id int := symbol_named(exchange, base_id, quote_id, market_type);
+BEGIN
+    IF as_of IS NULL THEN
+        RAISE EXCEPTION 'as_of says of which moment, and is NULL.' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF newest < 0 THEN
+        RAISE EXCEPTION 'newest must not be negative, and is %.', newest USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY SELECT * FROM symbol_candles_as_of(
+        symbol_id, as_of, timeframe_step(coalesce(timeframe, '')), starts, ends, newest, coalesce(tz, 'UTC'), origin) AS c
+        ORDER BY c.bucket;
+END $$;
+COMMENT ON FUNCTION candles_as_of IS
+    'candles() as it would have answered at a moment: SELECT * FROM candles_as_of(''binance'', ''BTC'', ''USDT'', ''1h'', ''2024-01-02 00:00+00'', newest => 24).';
+
+
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0012');
+INSERT INTO alembic_version VALUES ('0014');
 COMMIT;

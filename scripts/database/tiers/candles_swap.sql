@@ -30,6 +30,7 @@ BEGIN
         EXECUTE statement;
     END LOOP;
     COMMENT ON TRIGGER candles_deleted ON candles IS 'Deleted minutes change bars as well.';
+    COMMENT ON TRIGGER candles_revised ON candles IS 'Corrected minutes keep their old values.';
     DROP TABLE candles_before;
     UPDATE storage SET tier = 'apache';
 END $do$;
