@@ -29,7 +29,7 @@ class ArchiveStore:
         """
         covered = Span(rows[0].open_ms, rows[-1].open_ms + MINUTE_MS)
         async with self._db.begin() as connection:
-            await lock_symbols(connection, {symbol_id})
+            await lock_symbols(connection, {symbol_id}, now_ms)
             result = await merge_on(connection, rows)
             await connection.execute(
                 sql("archives_remember"), symbol_id, file, checksum, *covered, len(rows), now_ms

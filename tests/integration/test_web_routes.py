@@ -214,7 +214,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         described = await get(web, "/api/openapi.json")
     routes = (
         "ohlcvs",
-            "revisions",
+        "revisions",
         "symbol-exchange",
         "analytics/geodr",
         "analytics/wr",
