@@ -11,7 +11,7 @@ from app.settings import Settings, load_settings
 from app.stores.revisions import Revision, RevisionStore
 from common.market import Source
 from common.span import Span
-from scripts.commands import chosen
+from scripts.commands import meant
 
 PAGE = 5000
 _SOURCES = {
@@ -23,16 +23,16 @@ _HEAD = ("minute", "open", "high", "low", "close", "volume", "told by", "known f
 
 
 def revisions(
-    exchange: chosen.ExchangeOption = "",
-    symbols: chosen.SymbolsOption = None,
-    start: chosen.StartOption = None,
-    end: chosen.EndOption = None,
-    json: chosen.JsonOption = False,
+    exchange: meant.ExchangeOption = "",
+    symbols: meant.SymbolsOption = None,
+    start: meant.StartOption = None,
+    end: meant.EndOption = None,
+    json: meant.JsonOption = False,
 ) -> None:
     """List the values that corrections replaced, in the order of the corrections, the newest last."""
     settings = load_settings()
-    span = chosen.minutes(start, end, wiring.clock(settings).now_ms())
-    found = chosen.run(_read(settings, chosen.one_exchange(exchange), symbols, span))
+    span = meant.minutes(start, end, wiring.clock(settings).now_ms())
+    found = meant.run(_read(settings, meant.one_exchange(exchange), symbols, span))
     if json:
         rows = [{"market": name, **one._asdict()} for name, each in found.items() for one in each]
         typer.echo(msgspec.json.encode(rows).decode())
@@ -48,7 +48,7 @@ async def _read(settings: Settings, exchange: str, symbols: str | None, span: Sp
     found = {}
     async with wiring.open_stores(settings, role="revisions") as stores:
         asked = RevisionStore(stores.db)
-        for market in await chosen.markets(stores, exchange, symbols):
+        for market in await meant.markets(stores, exchange, symbols):
             if rows := [row async for row in _pages(asked, market.id, span)]:
                 found[f"{exchange} {market.instrument.symbol}"] = rows
     return found
