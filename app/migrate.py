@@ -10,9 +10,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from app.stores import timescale
 from app.stores.database import open_database
-from app.stores.timescale import must_be_new_enough
-from app.tiers import Tier, raise_to
+from app.tiers import Tier, best, raise_to
 
 FOLDER = Path(__file__).parents[1] / "scripts" / "database"
 #: Revisions that set what belongs to the database itself and stands in no schema; running one twice is once.
@@ -21,17 +21,30 @@ _OF_THE_DATABASE = ("0007",)
 _LOCK = 7_310_001
 
 
-def upgrade(url: str) -> None:
-    """Bring the database at `url` to the newest revision, in one transaction. Not for use inside an event loop."""
-    asyncio.run(_upgrade(url))
+def upgrade(url: str, tell: Callable[[str], None] = lambda _: None) -> None:
+    """Bring the database at `url` to the newest revision, in one transaction. Not for use inside an event loop.
+
+    A new one takes the best storage tier that it can have; `tell` hears what would help it to a better one.
+    """
+    asyncio.run(_upgrade(url, tell))
 
 
-async def _upgrade(url: str) -> None:
+async def _upgrade(url: str, tell: Callable[[str], None]) -> None:
     database = open_database(url, pool_size=1)
     try:
         async with database.core() as connection:
-            await must_be_new_enough(connection)
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            bare = (await connection.get_raw_connection()).driver_connection
+            is_new = await connection.scalar(text("SELECT to_regclass('alembic_version') IS NULL"))
+            if is_new:
+                await timescale.create(bare)
+            await timescale.must_be_new_enough(connection)
             await connection.run_sync(_run)
+            if is_new:
+                if (tier := await best(bare)) is not Tier.PLAIN:
+                    await raise_to(bare, tier, lambda *_: None)
+                if advice := await timescale.missing(bare):
+                    tell(advice)
     finally:
         await database.close()
 
@@ -52,7 +65,6 @@ async def _raise_tier(url: str, tier: Tier, tell: Callable[[str, int], None]) ->
 
 
 def _run(connection: Connection) -> None:
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

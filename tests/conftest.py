@@ -9,7 +9,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from app.migrate import raise_tier, upgrade
+from app.migrate import create_sql, raise_tier, upgrade
 from app.stores.database import Database, open_database
 from app.tiers import Tier
 from tests.fixtures.postgres import Server, execute, running_postgres
@@ -126,7 +126,7 @@ def plain_url(tier: Tier, request: pytest.FixtureRequest) -> str:
     if tier is Tier.PLAIN:
         return str(request.getfixturevalue("postgres_url"))
     url: str = request.getfixturevalue(f"empty_{tier}_url")
-    upgrade(url)
+    execute(url, create_sql())
     return url
 
 

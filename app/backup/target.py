@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from app import migrate, tiers
 from app.backup.archive import Archive
 from app.backup.ours import is_ours
+from app.stores import timescale
 from app.stores.database import open_database
 from app.stores.statements import sql
 from app.tiers import Tier
@@ -27,6 +28,7 @@ class Target(NamedTuple):
 
 
 async def look(url: str) -> Target:
+    """What is there; a database without anything of ours is given TimescaleDB where its server has that."""
     database = open_database(url, pool_size=1, name=NAME)
     try:
         async with database.connection() as connection:
@@ -48,7 +50,10 @@ async def _holds_candles(connection: Any, names: Iterable[str]) -> bool:
 async def _tier(connection: Any, names: Iterable[str]) -> Tier:
     if "storage" in names:
         return await tiers.current(connection)
-    return Tier.PLAIN if "alembic_version" in names else await tiers.best(connection)
+    if "alembic_version" in names:
+        return Tier.PLAIN
+    await timescale.create(connection)
+    return await tiers.best(connection)
 
 
 def must_be_ours(target: Target, archive: Archive) -> None:

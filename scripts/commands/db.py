@@ -22,9 +22,12 @@ app.command("raise-tier")(raise_tier)
 
 @app.command()
 def upgrade() -> None:
-    """Bring the database to the newest schema; nothing changes where it is already."""
+    """Bring the database to the newest schema; nothing changes where it is already.
+
+    A new one takes the best storage tier that its server has.
+    """
     settings = load_settings()
-    migrate.upgrade(settings.database_url)
+    migrate.upgrade(settings.database_url, typer.echo)
     asyncio.run(_claim(settings))
     typer.echo("The database has the newest schema.")
 

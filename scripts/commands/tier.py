@@ -8,6 +8,7 @@ from rich.filesize import decimal
 
 from app import migrate, tiers, wiring
 from app.settings import Settings, load_settings
+from app.stores import timescale
 from app.tiers import Prospect, Tier
 from scripts.commands.writers import must_not_run
 
@@ -24,9 +25,9 @@ def raise_tier(
 ) -> None:
     """Convert the database, with its data in place, to the best storage tier that its server has."""
     settings = load_settings()
-    found = asyncio.run(_prospect(settings))
+    found, advice = asyncio.run(_prospect(settings))
     if found.best.place <= found.now.place:
-        typer.echo(f"The database is in tier {found.now}; its server has nothing better.")
+        typer.echo(advice or f"The database is in tier {found.now}; its server has nothing better.")
         return
     typer.echo(f"The database is in tier {found.now}; its server has {found.best}.")
     for tier in list(Tier)[found.now.place : found.best.place]:
@@ -47,9 +48,9 @@ def _tell(partition: str, rows: int) -> None:
         typer.echo(f"{partition}: {rows:,} rows")
 
 
-async def _prospect(settings: Settings) -> Prospect:
+async def _prospect(settings: Settings) -> tuple[Prospect, str | None]:
     async with wiring.open_stores(settings, pool_size=1) as stores, stores.db.connection() as connection:
-        return await tiers.prospect(connection)
+        return await tiers.prospect(connection), await timescale.missing(connection)
 
 
 async def _refresh(settings: Settings) -> int:
