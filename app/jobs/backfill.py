@@ -136,6 +136,7 @@ class Backfill:
             await self.plans.fail(lease, error)
             del self._held[lease.id]
             if isinstance(error, Blocked):
+                self._next.clear()
                 await self.plans.give_up(self.job_id, str(error))
             return True
         await self._answers.put(answered)

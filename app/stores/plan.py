@@ -89,9 +89,7 @@ class PlanStore:
         """Keep pages that take longer."""
         expires_ms, ids = self._clock.now_ms() + self._lease_ms, [one.id for one in leases]
         async with self._db.begin() as connection:
-            await connection.execute(
-                "UPDATE fetch_leases SET expires_at = $1 WHERE id = ANY ($2::bigint[])", expires_ms, ids
-            )
+            await connection.execute(sql("plan_renew"), ids, expires_ms)
 
     async def complete(self, pages: Sequence[Answered]) -> WriteResult:
         """Store the candles of a job's pages and what they answer for, and give the leases up, in one transaction.
@@ -174,15 +172,7 @@ class PlanStore:
 
     async def _end(self, job_id: int, state: str, note: str | None) -> None:
         async with self._leasing() as connection:
-            await connection.execute(
-                "UPDATE fetch_jobs SET state = $2, note = coalesce($3, note), finished_at = $4 "
-                "WHERE id = $1 AND state IN ('queued', 'running')",
-                job_id,
-                state,
-                note,
-                self._clock.now_ms(),
-            )
-            await connection.execute("DELETE FROM fetch_leases WHERE job_id = $1", job_id)
+            await connection.execute(sql("plan_end"), job_id, state, note, self._clock.now_ms())
 
     async def unfinished(self, exchange: str | None = None) -> list[JobRow]:
         """Jobs that are queued or running, the oldest first."""
