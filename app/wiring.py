@@ -12,6 +12,7 @@ from app.stores.candles import CandleStore
 from app.stores.coverage import CoverageStore
 from app.stores.database import Database, open_database
 from app.stores.errors import ErrorStore
+from app.stores.minutes import MinuteStore
 from app.stores.outages import OutageStore
 from app.stores.plan import PlanStore
 from app.stores.rollups import RollupStore
@@ -33,6 +34,7 @@ class Stores:
     rollups: RollupStore
     errors: ErrorStore
     outages: OutageStore
+    minutes: MinuteStore
 
 
 def known_exchanges() -> tuple[str, ...]:
@@ -65,6 +67,7 @@ async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "")
             RollupStore(db),
             ErrorStore(db),
             OutageStore(db),
+            MinuteStore(db),
         )
     finally:
         await db.close()

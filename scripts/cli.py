@@ -16,6 +16,8 @@ COMMANDS = {
     "fetch": ("fetch", "fetch", "Fill history from an exchange's REST API."),
     "resume": ("fetch", "resume", "Go on with fetches that did not finish."),
     "import": ("imports", "app", "Fill history from archives, another database, or files."),
+    "gaps": ("gaps", "gaps", "Show which wanted minutes are missing, why, and what to do."),
+    "coverage": ("coverage", "coverage", "Show how complete each market is."),
     "stream": ("stream", "stream", "Stream an exchange's live candles into Redis."),
     "update": ("update", "update", "Write closed candles from Redis to the database."),
     "revisions": ("revisions", "revisions", "List what corrected minutes were before."),

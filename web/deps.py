@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app.messages import CandleMessage
 from app.stores.budget import BudgetState
+from app.stores.minutes import MarketMinutes, StateSpan
 from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar, Instrument
@@ -66,6 +67,19 @@ class Revisions(Protocol):
         as_of_ms: int,
     ) -> list[Bar]: ...
     async def known(self, symbol_id: int, as_of_ms: int) -> list[Span]: ...
+
+
+class Minutes(Protocol):
+    """What is known of each minute; see app.stores.minutes."""
+
+    async def known(self, symbol_ids: Sequence[int]) -> set[int]: ...
+    async def markets(self, symbol_ids: Sequence[int], span: Span, now_ms: int) -> Mapping[int, MarketMinutes]: ...
+    async def spans(
+        self, symbol_ids: Sequence[int], span: Span, now_ms: int, states: Sequence[str], most: int
+    ) -> list[StateSpan]: ...
+    async def days(
+        self, symbol_ids: Sequence[int], span: Span, now_ms: int
+    ) -> Sequence[tuple[int, int, str, int]]: ...
 
 
 class Feed(Protocol):
@@ -141,6 +155,7 @@ class Deps:
     symbols: Symbols
     candles: Candles
     revisions: Revisions
+    minutes: Minutes
     analytics: Analytics
     feed: Feed
     heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]

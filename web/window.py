@@ -38,7 +38,7 @@ class Gap(NamedTuple):
 def frame(interval: str, tz: str | None, origin: int | None) -> Timeframe:
     """The timeframe in anybody's spelling, in a time zone, counted from `origin`."""
     if origin is not None:
-        _check_time("origin", origin)
+        check_time("origin", origin)
     return parse(interval, tz, origin)
 
 
@@ -49,7 +49,7 @@ def window(timeframe: Timeframe, start: int | None, end: int | None, limit: int 
         raise BadInput("limit", f"limit must not be negative, and is {limit}.", f"0 to {MOST_BARS}")
     for field, value in (("start", start), ("end", end)):
         if value is not None:
-            _check_time(field, value)
+            check_time(field, value)
     end_ms = floor_minute(now_ms - MINUTE_MS if end is None else end)
     start_ms = None if start is None else floor_minute(start)
     if start_ms is not None and start_ms > now_ms:
@@ -59,7 +59,8 @@ def window(timeframe: Timeframe, start: int | None, end: int | None, limit: int 
     return Window(timeframe, start_ms, end_ms, min(limit, MOST_BARS))
 
 
-def _check_time(field: str, value: int) -> None:
+def check_time(field: str, value: int) -> None:
+    """Raise BadInput for what is no moment in UTC milliseconds."""
     if not 0 <= value <= _LAST_MS:
         raise BadInput(field, f"{field} must be UTC milliseconds since 1970, not {value}.", f"0 to {_LAST_MS}")
 

@@ -102,6 +102,7 @@ def deps_of(
         symbols=RememberedSymbols(stores.symbols, clock),
         candles=stores.candles,
         revisions=RevisionStore(stores.db),
+        minutes=stores.minutes,
         analytics=AnalyticsViews(stores.db),
         feed=LiveFeed(redis),
         heartbeat=partial(heartbeat.told, redis),

@@ -51,6 +51,16 @@ def parse_span(start: str | None, end: str | None, now_ms: int) -> Span:
     return span
 
 
+def parse_period(start: str | None, end: str | None, now_ms: int) -> Span:
+    """The whole minutes with start <= time < end; without a start from the first coin, without an end to now."""
+    start_ms = EARLIEST_MS if start is None else parse_time("start", start)
+    end_ms = now_ms if end is None else parse_time("end", end)
+    span = Span(_next_minute(start_ms), min(_next_minute(end_ms), floor_minute(now_ms)))
+    if span.is_empty():
+        raise BadInput("end", f"No whole minute that is over lies between --start {start} and --end {end}.")
+    return span
+
+
 def time_text(ms: int) -> str:
     """`2021-01-31T00:00:00`."""
     return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
