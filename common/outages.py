@@ -2,7 +2,7 @@
 
 Where an exchange serves minutes without trades too, whatever it did not serve is an outage. Elsewhere a hole is
 one if every market that was asked has it, and by their usual rates hardly could:
-docs/adr/0013-outages-and-quiet-minutes.md.
+docs/adr/0016-outages-and-quiet-minutes.md.
 """
 
 import math
