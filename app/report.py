@@ -9,6 +9,7 @@ from app.settings import Settings
 from app.stores import heartbeat
 from app.stores.budget import BudgetState, budget_state
 from app.stores.plan import JobRow, Progress
+from app.stores.retention import Horizons
 from app.stores.statements import sql
 from app.tiers import Tier
 from common.clock import Clock
@@ -43,6 +44,7 @@ class Report:
     tier: Tier = Tier.PLAIN
     better: Tier = Tier.PLAIN
     failures: int = 0
+    horizons: Horizons = field(default_factory=lambda: Horizons(0, None, None))
     jobs: list[tuple[JobRow, Progress]] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
@@ -84,6 +86,7 @@ async def _stored(settings: Settings, report: Report) -> None:
             report.candles, report.symbols = await connection.fetchrow(sql("status_counts"))
             await _tier(connection, report)
         report.dirty = await stores.rollups.dirty_count()
+        report.horizons = await stores.retention.state()
         report.failures = await stores.errors.open_count()
         for job in await stores.plan.unfinished():
             report.jobs.append((job, await stores.plan.progress(job.id)))

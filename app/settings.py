@@ -24,7 +24,7 @@ from pydantic import AliasGenerator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app import running
-from app.settings_checks import COMPOSE_ONLY, check, is_loopback, refuse_unknown, sentence_of
+from app.settings_checks import COMPOSE_ONLY, EGRESS, RETAINED, check, is_loopback, refuse_unknown, sentence_of
 from app.settings_exchanges import EXCHANGE_SUFFIXES, variables
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
@@ -38,7 +38,6 @@ Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535"
 Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
 Url = Annotated[SecretStr | None, Field(description="an address such as scheme://user:password@host:port/name")]
 Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="DEBUG, INFO, WARNING or ERROR")]
-EGRESS = "an address or a name, of letters, digits and . : _ -"
 #: Liquid pairs; Bitfinex trades most against USD.
 MAJORS = "*:BTC:USDT,*:BTC:USD,*:ETH:USDT,*:ETH:USD,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ETH:BTC"
 
@@ -87,6 +86,7 @@ class Settings(BaseSettings):
     budget_share: Annotated[float, Field(gt=0, le=0.8, description="a number above 0 and up to 0.8")] = 0.8
     egress_address: Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]*$", description=EGRESS)] = ""
     first_fill_hours: Annotated[int, Field(ge=0, le=24 * 366, description="hours from 0 to 8784")] = 24
+    retain_minutes_days: Annotated[int, Field(ge=0, le=36_500, description=RETAINED)] = 0
     reconcile_every_s: Annotated[int, Field(ge=10, description="seconds from 10")] = 300
     reconcile_minutes: Positive = 15
     fetch_concurrency: Positive = 4

@@ -39,6 +39,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*")
 
 _SCHEMES = {"DATABASE_URL": ("postgresql", "postgres"), "REDIS_URL": ("redis", "rediss")}
 
+EGRESS = "an address or a name, of letters, digits and . : _ -"
+#: Minutes are kept for so many days at least: analytics and reconciling look a week back.
+FEWEST_DAYS = 8
+RETAINED = f"0, or days from {FEWEST_DAYS} to 36500"
+
 
 def check(settings: "Settings") -> None:
     """Raise BadInput for the first value that cannot be."""
@@ -58,6 +63,9 @@ def check(settings: "Settings") -> None:
         _check_listen_address("LISTEN_ADDRESS", settings.listen_address)
     _check_token(settings)
     _check_clock(settings)
+    if 0 < settings.retain_minutes_days < FEWEST_DAYS:
+        sentence = f"RETAIN_MINUTES_DAYS must be {RETAINED}, not '{settings.retain_minutes_days}'."
+        raise BadInput("RETAIN_MINUTES_DAYS", sentence, RETAINED)
 
 
 def refuse_unknown(written: Iterable[str], known: list[str], source: str | Path) -> None:

@@ -50,6 +50,14 @@ async def prospect(connection: Any) -> Prospect:
     return Prospect(now, then, size if then.place > now.place else 0)
 
 
+async def candles(connection: Any) -> int:
+    """About how many candles are stored."""
+    counted: int = (await connection.fetchrow(sql("status_counts")))[0]
+    if await current(connection) is Tier.TIMESCALE:
+        counted += await connection.fetchval(sql("status_packed"))
+    return counted
+
+
 async def shortage(connection: Any) -> str | None:
     """What to say when people's own policies have too few workers to run; Candlehouse itself needs none."""
     if await best(connection) is Tier.PLAIN:

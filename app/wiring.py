@@ -15,6 +15,7 @@ from app.stores.errors import ErrorStore
 from app.stores.minutes import MinuteStore
 from app.stores.outages import OutageStore
 from app.stores.plan import PlanStore
+from app.stores.retention import RetentionStore
 from app.stores.rollups import RollupStore
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
@@ -35,6 +36,7 @@ class Stores:
     errors: ErrorStore
     outages: OutageStore
     minutes: MinuteStore
+    retention: RetentionStore
 
 
 def known_exchanges() -> tuple[str, ...]:
@@ -68,6 +70,7 @@ async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "")
             ErrorStore(db),
             OutageStore(db),
             MinuteStore(db),
+            RetentionStore(db),
         )
     finally:
         await db.close()

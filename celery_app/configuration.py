@@ -72,6 +72,8 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             entries[f"{task} {exchange}"] = _entry(task, every_s, settings, [exchange], queue_of(exchange))
     entries["analytics"] = _entry("refresh_analytics", ANALYTICS_EVERY_S, settings, [], COMMON_QUEUE)
     entries["columnstore"] = _entry("pack_history", DAY_S, settings, [], COMMON_QUEUE)
+    if settings.retain_minutes_days:
+        entries["retention"] = _entry("retain", DAY_S, settings, [], COMMON_QUEUE)
     entries["partitions"] = _entry("ensure_partitions", DAY_S, settings, [], COMMON_QUEUE)
     return entries
 

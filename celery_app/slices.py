@@ -4,6 +4,7 @@ import structlog
 
 from app import wiring
 from app.jobs import backfill, first_fill, instruments
+from app.jobs import retain as retention
 from app.jobs.reconcile import Reconcile
 from app.stores.budget import budget_state
 from app.stores.heartbeat import rung
@@ -58,6 +59,14 @@ async def begin_first_fill(r: Resources, name: str) -> None:
     if job_id is not None:
         log.info("first fill planned", exchange=name, job=job_id, hours=hours)
         await order_work(r.redis, name, job_id)
+
+
+async def retain(r: Resources) -> bool:
+    """One slice of dropping minutes older than RETAIN_MINUTES_DAYS; False when some are left to drop."""
+    if not (days := r.settings.retain_minutes_days):
+        return True
+    ids = await r.stores.retention.symbols()
+    return (await retention.retain(r.stores, ids, retention.horizon_ms(days, r.clock), SLICE_S)).done
 
 
 async def begin_pass(r: Resources, exchange: str, only_if_rung: bool) -> str | None:

@@ -116,3 +116,10 @@ def ensure_partitions(self: Any) -> None:
 @_task("pack_history")
 def pack_history(self: Any) -> None:
     _run(self, lambda r: r.stores.rollups.pack(r.clock.now_ms() - PACK_AFTER_MS))
+
+
+@_task("retain")
+def retain(self: Any) -> None:
+    """One slice of retention, then a message for the next."""
+    if not _run(self, slices.retain):
+        order("retain")

@@ -8,6 +8,9 @@ from app.stores.latest import LiveSink
 from common.clock import Clock
 from common.market import Candle
 
+#: What the log says of candles that retention has no place for.
+BEFORE_HORIZON = "Candles refused: minutes before a market's horizon are not kept any more"
+
 
 async def announce(result: WriteResult, candles: Sequence[Candle], sink: LiveSink, clock: Clock) -> int:
     """Push those of one market's just written `candles` whose earlier values were others; how many they were."""

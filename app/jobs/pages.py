@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.jobs.corrections import announce
+import structlog
+
+from app.jobs.corrections import BEFORE_HORIZON, announce
 from app.stores.candles import WriteResult, stored
 from app.stores.latest import LiveSink
 from app.stores.pages import Answered, Lease
@@ -16,6 +18,8 @@ from fetchers.history import Get, history
 
 #: A truncated body is usually whole the next time; only the third bad one in a row is a failure.
 TRIES = 3
+
+log = structlog.get_logger(__name__)
 
 
 def page_of(exchange: Exchange, market: Instrument, piece: Span, now_ms: int) -> Span:
@@ -50,6 +54,8 @@ async def store(
 ) -> None:
     """Commit what was answered, and tell those who watch live which closed candles it corrects."""
     result = await plans.complete(pages)
+    if result.refused:
+        log.warning(BEFORE_HORIZON, job=pages[0].lease.job_id, candles=result.refused)
     corrected = set(result.corrected)
     for lease, rows, _ in pages if corrected else ():
         market = markets[lease.symbol_id]

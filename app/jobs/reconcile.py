@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from app.jobs.corrections import announce
+from app.jobs.corrections import BEFORE_HORIZON, announce
 from app.stores import streamed
 from app.stores.candles import StoredCandle
 from app.stores.errors import FetchError
@@ -110,6 +110,8 @@ class Reconcile:
         rows = [StoredCandle(symbol_id, *candle[1:]) for candle in answer.candles]
         cover = [] if answer.settled.is_empty() else [(symbol_id, answer.settled)]
         result = await self.stores.candles.write(rows, cover=cover)
+        if result.refused:
+            log.warning(BEFORE_HORIZON, market=self.markets[symbol_id].key, candles=result.refused)
         count = await announce(result, answer.candles, self.sink, self.clock)
         if count:
             log.info("corrected", market=self.markets[symbol_id].key, candles=count)

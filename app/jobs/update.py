@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 import asyncpg
 import structlog
 
+from app.jobs.corrections import BEFORE_HORIZON
 from app.jobs.outage import Outage
 from app.messages import CandleMessage
 from app.stores.candles import CandleStore, StoredCandle
@@ -142,7 +143,9 @@ class Update:
         if not rows:
             return
         try:
-            await self._candles.write([row.candle for row in rows], cover=_covered(rows))
+            result = await self._candles.write([row.candle for row in rows], cover=_covered(rows))
+            if result.refused:
+                log.warning(BEFORE_HORIZON, candles=result.refused)
         except _POISON as error:
             if len(rows) == 1:
                 message, candle = rows[0]

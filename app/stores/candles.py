@@ -74,10 +74,14 @@ def stored(symbol_id: int, candles: Iterable[Candle]) -> list[StoredCandle]:
 
 
 class WriteResult(NamedTuple):
-    """`changed` rows are new or have other values; `corrected` names the latter as (symbol_id, open_ms)."""
+    """`changed` rows are new or have other values; `corrected` names the latter as (symbol_id, open_ms).
+
+    `refused` rows are of minutes before their symbol's horizon, which are not kept any more.
+    """
 
     changed: int
     corrected: list[tuple[int, int]]
+    refused: int = 0
 
 
 class CandleStore:
@@ -188,6 +192,10 @@ async def merge_on(connection: Any, rows: Sequence[StoredCandle]) -> WriteResult
     if not rows:
         return WriteResult(0, [])
     batch = batch_of(rows)
+    horizons = dict(await connection.fetch(sql("candles_horizons"), batch.columns()[0], batch.bounds[0]))
+    kept = [row for row in rows if row[1] >= horizons.get(row[0], 0)] if horizons else rows
+    if len(kept) < len(rows):
+        return (await merge_on(connection, kept))._replace(refused=len(rows) - len(kept))
     if batch.minutes < len(rows) or await connection.fetchval(sql("candles_any"), *batch.columns(), *batch.bounds):
         return await _merge(connection, rows, batch)
     # Nothing is stored in the neighbourhood: straight in, at a third of the work.

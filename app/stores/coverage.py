@@ -26,9 +26,12 @@ class CoverageStore:
             await want_on(connection, spans)
 
     async def missing(self, symbol_ids: Sequence[int], span: Span) -> dict[int, list[Span]]:
-        """The minutes of `span` that nobody has answered for."""
+        """The minutes of `span` that nobody has answered for, without those before a horizon."""
         covered = await self.covered(symbol_ids)
-        return {symbol_id: span.minus(spans) for symbol_id, spans in covered.items()}
+        async with self._db.connection() as connection:
+            horizons = dict(await connection.fetch(sql("candles_horizons"), list(symbol_ids), span.start_ms))
+        dropped = {symbol_id: Span(span.start_ms, horizons.get(symbol_id, 0)) for symbol_id in covered}
+        return {symbol_id: span.minus([*spans, dropped[symbol_id]]) for symbol_id, spans in covered.items()}
 
     async def _spans(self, column: str, symbol_ids: Sequence[int]) -> dict[int, list[Span]]:
         async with self._db.connection() as connection:

@@ -21,7 +21,8 @@ from common.span import Span
 #: How long a page is its worker's own, unless told otherwise.
 LEASE_S = 120
 
-_LOCK = 7_310_004
+#: Held by whoever gives out leases, plans a job, or moves a horizon.
+LOCK = 7_310_004
 
 
 class Progress(NamedTuple):
@@ -55,8 +56,11 @@ class PlanStore:
         self._lease_ms = round(lease_s * 1000)
 
     async def create(self, exchange: str, symbol_ids: Sequence[int], span: Span) -> int:
-        """Plan what of `span` is not covered; the job's id. With nothing to do the job is done at once."""
-        async with self._db.begin() as connection:
+        """Plan what of `span` is not covered; the job's id. With nothing to do the job is done at once.
+
+        Nothing is planned before a horizon, and under the lock of leases no horizon moves over what is planned.
+        """
+        async with self._leasing() as connection:
             await want_on(connection, dict.fromkeys(symbol_ids, span))
             now_ms = self._clock.now_ms()
             job_id, minutes = await connection.fetchrow(
@@ -188,7 +192,7 @@ class PlanStore:
     async def _leasing(self) -> AsyncIterator[Any]:
         """A transaction that alone gives out leases, after those that ran out went back to their jobs."""
         async with self._db.begin() as connection:
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
             await connection.execute(sql("plan_reclaim"), self._clock.now_ms(), [])
             yield connection
 

@@ -86,6 +86,8 @@ coverage = Table(
     Column("symbol_id", Integer, primary_key=True),
     Column("covered", TSTZMULTIRANGE),
     Column("wanted", TSTZMULTIRANGE),
+    Column("horizon", Moment),
+    Column("dropped", TSTZRANGE),
 )
 
 imported_archives = Table(

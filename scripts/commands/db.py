@@ -14,10 +14,12 @@ from app.stores.candles import SUFFIXES
 from app.stores.rollups import Dirty, StoredFrame
 from common.errors import BadInput
 from scripts.commands.progress import counted
+from scripts.commands.retain import retain
 from scripts.commands.tier import raise_tier
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 app.command("raise-tier")(raise_tier)
+app.command()(retain)
 
 
 @app.command()

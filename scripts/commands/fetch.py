@@ -84,7 +84,9 @@ async def _fetch(settings: Settings, exchange: Exchange, span: Span, symbols: st
             if symbols is None
             else asked.named(symbols, stored)
         )
-        job_id = await desk.stores.plan.create(exchange.name, [one.id for one in chosen], span)
+        ids = [one.id for one in chosen]
+        _tell_horizons(desk, await desk.stores.retention.horizons(ids), len(ids), span)
+        job_id = await desk.stores.plan.create(exchange.name, ids, span)
         what = f"{counted(len(chosen), 'market')} of {exchange.name}"
         if (await desk.stores.plan.progress(job_id)).state == "done":
             desk.say(
@@ -92,6 +94,21 @@ async def _fetch(settings: Settings, exchange: Exchange, span: Span, symbols: st
             )
             return 0
         return await _work(desk, {exchange.name: [job_id]}, what, detach)
+
+
+def _tell_horizons(desk: _Desk, horizons: Mapping[int, int], markets: int, span: Span) -> None:
+    """Say what retention has no place for; BadInput when that is all."""
+    late = [ms for ms in horizons.values() if ms > span.start_ms]
+    if not late:
+        return
+    kept = f"keep no minutes before {asked.time_text(min(late))} or later"
+    if sum(ms >= span.end_ms for ms in late) == markets:
+        raise BadInput(
+            "end", f"These {counted(markets, 'market')} {kept} or later (retention): nothing is asked for."
+        )
+    desk.say(
+        f"{len(late)} of {counted(markets, 'market')} {kept} or later (retention): what is older is not asked."
+    )
 
 
 async def _resume(settings: Settings, exchange: str | None, detach: bool) -> int:

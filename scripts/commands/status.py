@@ -6,10 +6,12 @@ from collections.abc import Iterator
 import typer
 
 from app import report, running
+from app.jobs.asked import time_text
 from app.report import Report, Stream
 from app.settings import Settings, load_settings
 from app.stores.budget import BudgetState
 from app.stores.plan import JobRow, Progress
+from app.stores.retention import Horizons
 
 
 def status() -> None:
@@ -41,6 +43,8 @@ def _lines(found: Report) -> Iterator[str]:
     better = found.better.place > found.tier.place
     raised = f"; the server has {found.better}: candlehouse db raise-tier" if better else ""
     yield f"Storage tier {found.tier}{raised}."
+    if found.horizons.symbols:
+        yield _horizons(found.horizons)
     if found.failures:
         yield f"{found.failures:,} failed fetches are not repaired; ohlcvs_errors says which and why."
     for job, progress in found.jobs:
@@ -61,6 +65,12 @@ def _budget(exchange: str, state: BudgetState) -> str:
     waiting = state.waiting_live + state.waiting_history
     asked = f"{state.used:,}{limit} rate units in the last minute, {waiting} requests wait"
     return f"{exchange:10} {asked}" + (f"; {state.sentence}" if state.quiet_until_ms else "")
+
+
+def _horizons(found: Horizons) -> str:
+    days = [time_text(ms).split("T")[0] for ms in (found.first_ms, found.last_ms) if ms is not None]
+    before = " to ".join(dict.fromkeys(days))
+    return f"Minutes before {before} are dropped for {found.symbols:,} symbols; their bars are kept."
 
 
 def _job(job: JobRow, progress: Progress) -> str:

@@ -1,5 +1,6 @@
 """`candlehouse db timeframes` and `db refresh`, for people who want to look or force."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ import pytest
 
 from app.stores.candles import SUFFIXES, CandleStore, StoredCandle
 from app.stores.database import Database
+from app.stores.retention import RetentionStore
 from app.stores.rollups import Dirty, RollupStore
 from app.stores.symbols import SymbolStore
 from common.interval import ROLLUPS
@@ -107,3 +109,48 @@ async def test_forcing_makes_every_stored_bar_anew(filled: Database, home: World
     assert await bars(filled) != right
     status, _ = await said(home, postgres_url, "refresh", "--all", "--yes")
     assert (status, await bars(filled), await RollupStore(filled).dirty_count()) == (0, right, 0)
+
+
+async def test_retaining_tells_first_asks_and_drops_only_what_was_chosen(
+    filled: Database, home: World, postgres_url: str
+) -> None:
+    """The minute of 500 days before the new year is old; the others are not, however late this is run."""
+    days = (time.time() * 1000 - T0) // DAY_MS + 100
+    ask = ("retain", "--older-than", f"{days:.0f}d")
+    before = await bars(filled)
+    status, told = await said(home, postgres_url, *ask, "--dry-run")
+    assert (status, told[0].split(" UTC would go")[0].split(" before ")[0]) == (0, "2 minutes of 2 markets")
+    assert told[1] == "from 2022-08-18T23:00:00 to 2022-08-18T23:01:00. Bars from 5m to 1M stay."
+    assert await said(home, postgres_url, *ask) == (
+        2,
+        [*told, "Dropped minutes do not come back: say --yes as well where nobody can be asked."],
+    )
+    assert await RetentionStore(filled).state() == (0, None, None)
+    one = (*ask, "--exchange", "binance", "--symbols", "BTC/USDT", "--yes")
+    status, told = await said(home, postgres_url, *one)
+    assert (status, told[-1]) == (0, "Dropped. 1 minute one by one, the others with their partitions or chunks.")
+    assert list(await RetentionStore(filled).horizons([1, 2, 3])) == [2]
+    after = await bars(filled)
+    assert {name: len(rows) for name, rows in before.items()} == dict.fromkeys(before, 0)
+    assert [row[0] for row in after["daily"]] == [1, 1, 1, 2, 2, 2]
+    status, told = await said(home, postgres_url, *one)
+    assert (status, told[0].split(" before ")[0]) == (0, "Nothing to drop: no minutes")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Say --older-than, a number of days from 8 on, such as 730d; RETAIN_MINUTES_DAYS says nothing."),
+        (["--older-than", "7d"], "--older-than '7d' must be a number of days from 8 on, such as 730d."),
+        (["--older-than", "2y"], "--older-than '2y' must be a number of days from 8 on, such as 730d."),
+        (
+            ["--older-than", "9d", "--symbols", "BTC/USDT"],
+            "Say --exchange as well: --symbols names markets of one exchange.",
+        ),
+    ],
+)
+async def test_a_wrong_question_about_retention_is_one_sentence(
+    filled: Database, home: World, postgres_url: str, arguments: list[str], sentence: str
+) -> None:
+    assert await said(home, postgres_url, "retain", *arguments, "--yes") == (2, [sentence])
+    assert await RetentionStore(filled).state() == (0, None, None)

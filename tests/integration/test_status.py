@@ -129,6 +129,18 @@ async def test_the_lines_to_paste_open_the_servers_without_showing_a_password(
     assert "Storage tier plain." in said.splitlines()
 
 
+async def test_a_horizon_is_shown_where_one_is_set(settings: Settings, database: Database) -> None:
+    assert (await report.make(settings)).horizons == (0, None, None)
+    async with database.connection() as connection:
+        for symbol_id, day in ((1, "2024-01-01"), (2, "2024-01-01"), (3, "2024-05-01")):
+            await connection.execute(
+                f"INSERT INTO coverage (symbol_id, horizon) VALUES ({symbol_id}, '{day} 00:00+00')"
+            )
+    lines = list(status._lines(await report.make(settings)))
+    told = "Minutes before 2024-01-01 to 2024-05-01 are dropped for 3 symbols; their bars are kept."
+    assert told in lines
+
+
 def _exit_code(call: Callable[[], None]) -> int:
     try:
         call()

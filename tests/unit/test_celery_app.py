@@ -42,6 +42,9 @@ def test_beat_orders_each_exchange_on_its_own_queue_and_lets_untaken_messages_la
         *("reconcile", "heal", "resume", "refresh_instruments", "first_fill", "seek_outages"),
         *("refresh_analytics", "ensure_partitions", "pack_history"),
     }
+    assert "retention" not in made
+    kept = schedule(load_settings({**REDIS, "RETAIN_MINUTES_DAYS": "730"}, dotenv="/nowhere"))
+    assert kept["retention"]["task"] == "celery_app.tasks.retain"
     assert {entry["options"]["queue"] for entry in made.values()} == {"bitfinex_rest", "all_rest"}
 
 

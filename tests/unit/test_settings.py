@@ -148,6 +148,8 @@ def test_a_closed_exchange_is_not_streamed_from_its_own_address(tmp_path: Path) 
             "BINANCE_WEIGHT_PER_MINUTE is 6001, but https://api.binance.com allows 6000 a minute;"
             " more is for a proxy or a simulator of yours.",
         ),
+        ({"RETAIN_MINUTES_DAYS": "7"}, "RETAIN_MINUTES_DAYS must be 0, or days from 8 to 36500, not '7'."),
+        ({"RETAIN_MINUTES_DAYS": "-1"}, "RETAIN_MINUTES_DAYS must be 0, or days from 8 to 36500, not '-1'."),
         (
             {"EXCHANGES": "kraken"},
             "EXCHANGES names 'kraken', which is unknown; choose from binance, bitfinex, bittrex.",

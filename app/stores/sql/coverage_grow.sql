@@ -1,5 +1,5 @@
 -- Grow one {column} of coverage, covered or wanted: $1 symbol ids, $2 starts and $3 ends in milliseconds, which arrive
--- faster than a timestamptz each. Nothing is written for minutes that were {column} already.
+-- faster than a timestamptz each. Nothing is written for minutes that were {column} already, nor before a horizon.
 INSERT INTO coverage AS c (symbol_id, {column})
 SELECT symbol_id, range_agg(tstzrange(
     to_timestamp(starts / 1000::double precision), to_timestamp(ends / 1000::double precision)))
@@ -8,5 +8,5 @@ WHERE starts < ends
 GROUP BY symbol_id
 ORDER BY symbol_id
 ON CONFLICT (symbol_id) DO UPDATE
-SET {column} = c.{column} + excluded.{column}
+SET {column} = c.{column} + (excluded.{column} - tstzmultirange(tstzrange(NULL, coalesce(c.horizon, '-infinity'))))
 WHERE NOT c.{column} @> excluded.{column}

@@ -1,9 +1,11 @@
--- $1 exchange, $2 symbol ids, $3 and $4 the span, $5 now. A symbol gets a row only if minutes of it are not covered.
+-- $1 exchange, $2 symbol ids, $3 and $4 the span, $5 now. A symbol gets a row only if minutes of it after its
+-- horizon are not covered.
 WITH job AS (
     INSERT INTO fetch_jobs (exchange, span, created_at) VALUES ($1, tstzrange($3, $4), $5) RETURNING id
 ), remaining AS (
     SELECT asked.symbol_id,
-        tstzmultirange(tstzrange($3, $4)) - coalesce(c.covered, '{}') AS remaining
+        tstzmultirange(tstzrange($3, $4)) - coalesce(c.covered, '{}')
+            - tstzmultirange(tstzrange(NULL, coalesce(c.horizon, '-infinity'))) AS remaining
     FROM (SELECT DISTINCT unnest($2::int[]) AS symbol_id) AS asked LEFT JOIN coverage AS c USING (symbol_id)
 ), planned AS (
     INSERT INTO fetch_job_symbols (job_id, symbol_id, remaining)

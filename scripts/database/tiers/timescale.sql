@@ -3,18 +3,7 @@
 -- All bars are to be made: every minute stands in a stored bar of seven days or in the ledger.
 INSERT INTO rollup_dirty (symbol_id, span) SELECT symbol_id, tstzrange(bucket, bucket_7day_end(bucket)) FROM stored_7day;
 
--- Columnstore takes no trigger with a table of what was deleted, so each row notes its day, once in a transaction.
-CREATE FUNCTION note_deleted_candle() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO rollup_dirty (symbol_id, span)
-    SELECT old.symbol_id, tstzrange(bucket_daily(old.time), bucket_daily_end(old.time))
-    WHERE NOT EXISTS (
-        SELECT FROM rollup_dirty AS d
-        WHERE d.symbol_id = old.symbol_id AND d.span @> old.time AND d.xmin = pg_current_xact_id()::xid
-    );
-    RETURN NULL;
-END $$;
-COMMENT ON FUNCTION note_deleted_candle IS 'Writes the day of a deleted minute to rollup_dirty.';
+-- Columnstore takes no trigger with a table of what was deleted.
 DROP TRIGGER candles_deleted ON candles;
 CREATE TRIGGER candles_deleted AFTER DELETE ON candles FOR EACH ROW EXECUTE FUNCTION note_deleted_candle();
 COMMENT ON TRIGGER candles_deleted ON candles IS 'Deleted minutes change bars as well.';
@@ -27,6 +16,7 @@ ALTER TABLE candles SET (
 DO $do$
 DECLARE
     step record;
+    materialized text;
 BEGIN
 FOR step IN SELECT *, CASE WHEN width LIKE '%minutes' THEN '168 days' WHEN source = 'daily' OR name = 'daily'
         THEN '3640 days' ELSE '728 days' END AS chunk FROM rollup_chain() ORDER BY place LOOP
@@ -44,9 +34,17 @@ FOR step IN SELECT *, CASE WHEN width LIKE '%minutes' THEN '168 days' WHEN sourc
             timescaledb.compress_segmentby = 'symbol_id', timescaledb.compress_orderby = 'bucket');
         CREATE OR REPLACE VIEW bars_%1$s AS
         SELECT symbol_id, bucket, open, high, low, close, volume, quote_volume, trades FROM rolled_%1$s;
-        DROP TABLE stored_%1$s;
     $create$, step.name, step.width, CASE step.source WHEN '1min' THEN 'candles' ELSE 'rolled_' || step.source END,
         step.chunk, CASE step.source WHEN '1min' THEN 'time' ELSE 'bucket' END);
+    SELECT format('%I.%I', materialization_hypertable_schema, materialization_hypertable_name) INTO materialized
+    FROM timescaledb_information.continuous_aggregates WHERE view_name = 'rolled_' || step.name;
+    -- Bars before a horizon cannot be made again; those that reach over it are made anew of days.
+    EXECUTE format($keep$
+        INSERT INTO %2$s (symbol_id, bucket, open, high, low, close, volume, quote_volume, trades)
+        SELECT b.symbol_id, b.bucket, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.trades
+        FROM stored_%1$s AS b JOIN coverage AS c USING (symbol_id) WHERE b.bucket < c.horizon;
+        DROP TABLE stored_%1$s;
+    $keep$, step.name, materialized);
 END LOOP;
 END $do$;
 
@@ -68,43 +66,11 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION refresh_rollups IS 'Of the other storage tiers. Here: CALL refresh_bars().';
 
--- A refresh of a continuous aggregate commits, so the ledger's rows leave last, and those exactly that were read: until
--- then readers aggregate their spans, and after a crash the next refresh finds them. The lock is the session's.
--- Forced, because the ledger knows best: TimescaleDB 2.23 forgets that a refresh deleted bars from a columnstore.
-CREATE OR REPLACE PROCEDURE refresh_bars(INOUT drained bigint DEFAULT NULL) LANGUAGE plpgsql AS $procedure$
-DECLARE
-    names CONSTANT text[] := ARRAY(SELECT name FROM rollup_chain() ORDER BY place);
-    ids bigint[];
-    spans tstzrange[];
-    windows tstzrange[];
-    rolled text;
-    part tstzrange;
-BEGIN
-    drained := 0;
-    PERFORM pg_advisory_lock(7310003);
-    LOOP
-        SELECT array_agg(id), array_agg(span) INTO ids, spans
-        FROM (SELECT id, span FROM rollup_dirty ORDER BY id LIMIT 1000) AS oldest;
-        EXIT WHEN ids IS NULL;
-        FOREACH rolled IN ARRAY names LOOP
-            EXECUTE format($windows$
-                SELECT array_agg(part) FROM unnest((
-                    SELECT range_agg(tstzrange(bucket_%1$s(lower(span)),
-                        bucket_%1$s_end(upper(span) - interval '1 microsecond')))
-                    FROM unnest($1) AS span
-                )) AS part
-            $windows$, rolled) INTO windows USING spans;
-            FOREACH part IN ARRAY windows LOOP
-                CALL refresh_continuous_aggregate(('rolled_' || rolled)::regclass, lower(part), upper(part), force => true);
-                COMMIT;
-            END LOOP;
-        END LOOP;
-        DELETE FROM rollup_dirty WHERE id = ANY (ids);
-        COMMIT;
-        drained := drained + cardinality(ids);
-    END LOOP;
-    PERFORM pg_advisory_unlock(7310003);
-END $procedure$;
+-- From here on a refresh is theirs; revisions/0015_retention.sql holds it.
+DROP PROCEDURE refresh_bars;
+ALTER PROCEDURE refresh_aggregates RENAME TO refresh_bars;
+COMMENT ON PROCEDURE refresh_bars IS
+    'Empties the ledger into the stored bars, in several transactions; tells how many of its rows. The same call on every storage tier.';
 
 -- Columnstore by our own schedule: it needs no background worker, and never more than one chunk is locked.
 CREATE PROCEDURE pack_history(before timestamptz, INOUT packed int DEFAULT NULL) LANGUAGE plpgsql AS $procedure$
