@@ -42,6 +42,13 @@ class SymbolStore:
             await connection.execute(update(table).where(absent).values(is_trading=False))
             await connection.execute(text("REFRESH MATERIALIZED VIEW CONCURRENTLY common_basequote_30"))
 
+    async def add(self, instruments: Iterable[Instrument], now_ms: int) -> None:
+        """Store markets that no exchange lists; those that are known stay as they are."""
+        rows = [{**_row(instrument, now_ms), "last_seen": None} for instrument in instruments]
+        if rows:
+            async with self._db.core() as connection:
+                await connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
     async def load(self, exchange: str | None = None, trading_only: bool = False) -> dict[str, StoredSymbol]:
         """Every market that is not delisted, by Instrument.key."""
         query = select(table).where(table.c.delisted_at.is_(None)).order_by(table.c.id)

@@ -13,7 +13,7 @@ from rich.console import Console
 from app import log, wiring
 from app.imports.mirror import FolderMirror, HostMirror, Mirror
 from app.imports.vision import State, VisionImport
-from app.jobs import asked, instruments
+from app.jobs import asked
 from app.jobs.refresh import refresh
 from app.settings import Settings, load_settings
 from app.settings_exchanges import archive_url, has_own_archives
@@ -26,6 +26,7 @@ from fetchers import registry
 from fetchers.binance_vision import months
 from fetchers.files import FileHost
 from scripts.commands.import_display import Display, display
+from scripts.commands.import_markets import know_markets
 from scripts.commands.progress import counted
 from scripts.commands.watch import Watch
 
@@ -116,28 +117,11 @@ async def _mirror(asking: _Asked) -> AsyncIterator[Mirror]:
 
 
 async def _markets(asking: _Asked, stores: wiring.Stores) -> list[StoredSymbol]:
-    if not await stores.symbols.load(EXCHANGE):
-        await _learn_markets(asking.settings, stores)
+    await know_markets(asking.settings, stores, registry.get(EXCHANGE))
     stored = await stores.symbols.load(EXCHANGE)
     if asking.symbols is None:
         return asked.selected(EXCHANGE, asking.settings.symbols, stored.values())
     return asked.named(asking.symbols, stored)
-
-
-async def _learn_markets(settings: Settings, stores: wiring.Stores) -> None:
-    exchange = registry.get(EXCHANGE)
-    redis = wiring.open_redis(settings)
-    http = wiring.open_http(settings, redis)
-    try:
-        await instruments.refresh(
-            exchange,
-            get=lambda request: http.get_retrying(exchange, request, attempts=2),
-            symbols=stores.symbols,
-            clock=wiring.clock(settings),
-        )
-    finally:
-        await http.close()
-        await redis.aclose()
 
 
 async def _rest(asking: _Asked, stores: wiring.Stores, markets: list[StoredSymbol], shown: Display) -> int:
