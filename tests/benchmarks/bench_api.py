@@ -28,8 +28,9 @@ from tests.fixtures.web import BTC
 REQUESTS = 60
 START_LIMIT_S = 30
 YEAR = """
-INSERT INTO candles (symbol_id, time, open, high, low, close, volume, source)
-SELECT $1, m, 50000 + sin(n), 50002 + sin(n), 49998 + sin(n), 50001 + sin(n), n % 97 + 0.12345678, 3
+INSERT INTO candles (symbol_id, time, open, high, low, close, volume, quote_volume, trades, source)
+SELECT $1, m, 50000 + sin(n), 50002 + sin(n), 49998 + sin(n), 50001 + sin(n), n % 97 + 0.12345678,
+    (n % 97 + 0.12345678) * 50000, n % 450, 3
 FROM generate_series($2::timestamptz, $3::timestamptz, '1 minute') WITH ORDINALITY AS t(m, n)
 """
 

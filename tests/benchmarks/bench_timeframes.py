@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import statistics
 import time
 
 import asyncpg
@@ -31,7 +30,7 @@ async def timed_functions(url: str) -> dict[str, tuple[float, int]]:
             started = time.perf_counter()
             rows = await connection.fetch(f"SELECT * FROM candles('binance', 'BTC', 'USDT', {arguments})")
             times.append(time.perf_counter() - started)
-        found[name] = statistics.median(times) * 1000, len(rows)
+        found[name] = min(times) * 1000, len(rows)
     await connection.close()
     return found
 
@@ -46,6 +45,4 @@ def test_any_timeframe_of_five_years(postgres_url: str, redis_url: str) -> None:
             name = f"GET /api/ohlcvs {interval}, {rows} bars, five years stored, median"
             print(json.dumps({"name": name, "value": round(value, 2), "unit": "ms"}))
     for name, (value, rows) in asyncio.run(timed_functions(postgres_url)).items():
-        print(
-            json.dumps({"name": f"candles() {name}, {rows} bars, median", "value": round(value, 2), "unit": "ms"})
-        )
+        print(json.dumps({"name": f"candles() {name}, {rows} bars, best", "value": round(value, 2), "unit": "ms"}))
