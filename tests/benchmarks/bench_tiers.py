@@ -33,7 +33,7 @@ ROWS, PAGE = 525_600, 10_000
 END_MS = 1_704_067_200_000
 REPEATS = 15
 #: A busy machine disturbs most reads of a millisecond or two; the best of so many tells what they cost.
-READS = 100
+READS = 300
 COLUMNS = ("symbol_id", "time", *StoredCandle._fields[2:])
 RAW = "CREATE TABLE raw (LIKE candles); ALTER TABLE raw ADD PRIMARY KEY (symbol_id, time); "
 RAW_BARS = """

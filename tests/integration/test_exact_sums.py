@@ -11,7 +11,7 @@ from common.span import MINUTE_MS
 from common.timeframe import parse
 from tests.fixtures.bars import FAR_MS, T0, exact, list_symbols
 
-#: Satoshis, more digits than eight, more than fifteen, more than 2^53 hundred-millionths, nothing, too large, too small.
+#: Satoshis, more digits than eight, more than fifteen, nothing, too large, too small.
 AMOUNTS = (0.00000001, 0.1 + 0.2, 1 / 3, 123456.12345678, 9999999.99999999, 9999999.999999998, 10000000.0, 0.0)
 AMOUNTS += (1e7 - 1e-8, 98765432.12345678, 90071992.54740993, 1e15, 1e22, 1.5e-9, 5e-324, 1.7e300, 33333333.3)
 
