@@ -36,7 +36,13 @@ async def analytics(request: Request) -> HTMLResponse:
     return _page(request, "analytics.html")
 
 
+@router.get("/view/coverage")
+async def coverage(request: Request) -> HTMLResponse:
+    return _page(request, "coverage.html")
+
+
 def _page(request: Request, template: str) -> HTMLResponse:
     signed_in = request.app.state.deps.token is not None and session.COOKIE in request.cookies
-    told = {"missing": vendor.missing(), "signed_in": signed_in}
+    exchanges = request.app.state.deps.exchanges
+    told = {"missing": vendor.missing(), "signed_in": signed_in, "exchanges": exchanges}
     return templates.TemplateResponse(request, template, told, headers=HEADERS)

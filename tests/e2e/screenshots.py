@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.fixtures.browser import DESKTOP, PHONE, browser_page
 
-PAGES = {"chart": "/view/wschart", "analytics": "/view/analytics/general"}
+PAGES = {"chart": "/view/wschart", "analytics": "/view/analytics/general", "coverage": "/view/coverage"}
 
 
 async def take(url: str, folder: Path) -> None:

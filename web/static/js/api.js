@@ -18,6 +18,9 @@ export const bars = (market, interval, end) =>
   get("/api/ohlcvs", { ...named(market), interval, results_mls: false, ...(end !== undefined && { end }) });
 
 export const markets = () => get("/api/symbol-exchange", { details: true });
+// Minutes by state and day of many markets; of one, each span between two moments (ms, both included).
+export const coverageDays = ({ exchange, ...asked }) => get("/api/coverage/days", { ...asked, ...(exchange && { exchange }) });
+export const coverageSpans = (market, start, end) => get("/api/coverage", { ...named(market), start, end, states: "all" });
 export const status = () => get("/api/status");
 export const dailyReturns = (limit) => get("/api/analytics/geodr", { limit });
 export const weeklyReturns = (limit) => get("/api/analytics/wr", { limit });

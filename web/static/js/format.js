@@ -19,11 +19,23 @@ export function percent(value, digits = 2) {
 
 export const direction = (value) => (value < 0 ? "fall" : "rise");
 
-const day = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
-const minute = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
+const date = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" });
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", hour: "2-digit", minute: "2-digit" });
 
 // `seconds` since 1970 as "3 May 2024 14:05"; without the time of day for bars of a day and longer.
 export function moment(seconds, withTime) {
-  const date = new Date(seconds * 1000);
-  return withTime ? `${day.format(date)} ${minute.format(date)}` : day.format(date);
+  const then = new Date(seconds * 1000);
+  return withTime ? `${date.format(then)} ${clock.format(then)}` : date.format(then);
 }
+
+const month = new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", month: "short", year: "numeric" });
+
+// A day of UTC, by any of its milliseconds since 1970.
+export const day = {
+  iso: (ms) => new Date(ms).toISOString().slice(0, 10),
+  long: (ms) => date.format(new Date(ms)),
+  month: (ms) => month.format(new Date(ms)),
+};
+
+// "14:05", by milliseconds.
+export const time = (ms) => clock.format(new Date(ms));
