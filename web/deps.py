@@ -121,12 +121,14 @@ class FetchProgress:
 
 @dataclass(frozen=True, slots=True)
 class StoredFigures:
-    """`candles` is an estimate; `failures` are fetches that nothing has repaired since, by exchange."""
+    """`candles` is an estimate. By exchange: fetches nothing has repaired since, minutes in gaps, outages."""
 
     candles: int
     symbols: int
     dirty: int
     failures: Mapping[str, int]
+    gaps: Mapping[str, int]
+    outages: Mapping[str, int]
 
 
 class Figures(Protocol):

@@ -21,7 +21,7 @@ class WiredFigures:
             candles, symbols = await connection.fetchrow(sql("status_counts"))
         dirty = await stores.rollups.dirty_count()
         failures = {exchange: await stores.errors.open_count(exchange) for exchange in self._exchanges}
-        return StoredFigures(candles, symbols, dirty, failures)
+        return StoredFigures(candles, symbols, dirty, failures, *await stores.minutes.figures())
 
     async def backlog(self) -> int:
         return await backlog.closed_candles(self._redis)

@@ -28,6 +28,8 @@ MEANINGS = {
     "candlehouse_symbols": "Markets of which candles were asked for",
     "candlehouse_rollup_dirty_rows": "Changed spans that the rollups do not hold yet; answers include them",
     "candlehouse_fetch_failures": "Failed fetches that nothing has repaired since",
+    "candlehouse_gap_minutes": "Wanted minutes of all markets that are not answered, older than five minutes",
+    "candlehouse_outages": "Outages of the exchange that its history shows",
     "candlehouse_fetch_jobs": "Fetches that are queued or running",
     "candlehouse_fetch_candles": "Minutes that these were asked for, of all markets; each a candle if traded",
     "candlehouse_fetch_candles_left": "Those of them that are still to be asked for",

@@ -81,6 +81,13 @@ class MinuteStore:
             found[gap.symbol_id].gaps += gap.span.minutes()
         return {symbol_id: found[symbol_id] for symbol_id in symbol_ids}
 
+    async def figures(self) -> tuple[dict[str, int], dict[str, int]]:
+        """By exchange: minutes in gaps by the server's clock, and outages that are known."""
+        async with self._db.connection() as connection:
+            rows = await connection.fetch(sql("minutes_figures"))
+        gaps = {exchange: minutes for exchange, minutes, _ in rows if minutes}
+        return gaps, {exchange: outages for exchange, _, outages in rows if outages}
+
     async def days(self, symbol_ids: Sequence[int], span: Span, now_ms: int) -> list[tuple[int, int, str, int]]:
         """(symbol id, start of the day, state, minutes) where there are any; `span` is of whole days."""
         async with self._db.connection() as connection:

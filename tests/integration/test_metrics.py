@@ -20,6 +20,7 @@ from app.messages import encode, from_candle
 from app.stores.backlog import closed_candles
 from app.stores.budget import RedisBudget
 from app.stores.closed_stream import ClosedStream
+from app.stores.coverage import cover_on, want_on
 from app.stores.database import Database
 from app.stores.errors import ErrorStore, FetchError
 from app.stores.heartbeat import tell
@@ -152,6 +153,27 @@ async def test_what_is_stored_and_what_failed_is_counted(web: httpx.AsyncClient,
         dirty = await connection.fetchval("SELECT count(*) FROM rollup_dirty")
     assert dirty > 0 and samples["candlehouse_rollup_dirty_rows{}"] == dirty
     assert samples["candlehouse_candles{}"] >= 0 and samples["candlehouse_symbols{}"] == 0
+
+
+async def test_gaps_and_outages_are_counted(web: httpx.AsyncClient, database: Database) -> None:
+    """The last five minutes are still settling."""
+    await store(database, BTC, [])
+    async with database.begin() as connection:
+        now_ms = await connection.fetchval("SELECT present_minute()")
+        await want_on(connection, {1: Span(now_ms - 60 * MINUTE_MS, now_ms)})
+        await cover_on(connection, [(1, Span(now_ms - 40 * MINUTE_MS, now_ms - 30 * MINUTE_MS))])
+        for start_ms in (0, MINUTE_MS):
+            await connection.execute(
+                "INSERT INTO exchange_outages (exchange, span, symbols, evidence, found_at) "
+                "VALUES ('bitfinex', tstzrange($1, $2), '{1}', '', $2)",
+                start_ms,
+                start_ms + MINUTE_MS,
+            )
+    samples = await scrape(web)
+    for figure, wanted in {"gap_minutes": {"binance": 45}, "outages": {"bitfinex": 2}}.items():
+        assert some(samples, figure) == {
+            f"candlehouse_{figure}{{exchange={name}}}": wanted.get(name, 0) for name in EXCHANGES
+        }
 
 
 async def test_the_fetches_of_an_exchange_are_summed(deps: Deps) -> None:

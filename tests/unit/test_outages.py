@@ -85,6 +85,22 @@ def test_an_outage_does_not_end_with_its_first_candle() -> None:
     assert found(broken) == [span(600, at)]
 
 
+def test_a_hole_that_alone_would_be_chance_belongs_to_the_outage_beside_it() -> None:
+    """Quiet markets: four minutes without any trade happen by chance, but not one candle after a long outage."""
+    out, tail, elsewhere = span(600, 720), span(721, 725), span(1200, 1204)
+    markets = some([0.2, 0.3, 0.5], 36, seed=4)
+    lacking = {
+        number: Market(
+            one.answered, [ms for ms in one.open_ms if not any(h.has(ms) for h in (out, tail, elsewhere))]
+        )
+        for number, one in markets.items()
+    }
+    pause = 720 * MINUTE_MS
+    lacking[0] = Market(lacking[0].answered, sorted({*lacking[0].open_ms, pause}))
+    (outage,) = found(lacking)
+    assert (outage.clip(span(600, 725)), outage.minutes() <= 130) == (span(600, 725), True)
+
+
 def test_two_outages_with_trading_between_them_are_two() -> None:
     holes = [span(120, 260), span(330, 333)]
     assert incidents(holes) == holes

@@ -95,6 +95,8 @@ async def _database(deps: Deps, scrape: Scrape) -> None:
     scrape.add("candlehouse_rollup_dirty_rows", stored.dirty)
     for exchange, failures in stored.failures.items():
         scrape.add("candlehouse_fetch_failures", failures, exchange=exchange)
+        scrape.add("candlehouse_gap_minutes", stored.gaps.get(exchange, 0), exchange=exchange)
+        scrape.add("candlehouse_outages", stored.outages.get(exchange, 0), exchange=exchange)
     jobs = await deps.jobs()
     for exchange in stored.failures:
         _fetches([job for job in jobs if job.exchange == exchange], exchange, scrape)
