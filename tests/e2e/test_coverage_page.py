@@ -1,5 +1,6 @@
 """The coverage page as a person sees and uses it, in a real browser."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -56,6 +57,8 @@ async def test_each_market_has_a_cell_a_day_that_says_its_states_in_words(addres
         style = str(await seen.page.get_attribute(cell(1, 2), "style"))
         states = ["present", "empty", "outage", "fetching", "failed", "not_asked"]
         assert [name for name in states if f"--fill-{name}" in style] == states
+        heights = [int(px) for px in re.findall(r"100% (\d+)px", style)]
+        assert (len(heights), min(heights), sum(heights)) == (6, 3, 28)  # what is rare is still to be seen
         assert await seen.page.locator("#states li").count() == len(states)
         assert seen.complaints == []
 

@@ -12,6 +12,7 @@ from tests.fixtures.ledger import (
     BTC_ROW,
     ETH_ROW,
     FORGOTTEN,
+    LEFT,
     NOW,
     PLANNED,
     REFUSED,
@@ -55,7 +56,7 @@ PERIOD = ["--start", time_text(T0), "--end", time_text(NOW)]
 
 async def test_gaps_are_told_with_their_reasons_and_what_to_do(home: World, filled_url: str) -> None:
     status, lines = await said(home, filled_url, "gaps", *PERIOD)
-    asked = f"--start {time_text(REFUSED.start_ms)} --end {time_text(FORGOTTEN.end_ms)} --symbols BTC/USDT"
+    bounds = f"--start {time_text(LEFT.start_ms)} --end {time_text(FORGOTTEN.end_ms)}"
     assert (status, lines) == (
         0,
         [
@@ -64,24 +65,30 @@ async def test_gaps_are_told_with_their_reasons_and_what_to_do(home: World, fill
             line(ASKED, "60 minutes", "fetching: fetch 1 asks for it now"),
             line(PLANNED, "60 minutes", "not asked: planned in fetch 1"),
             line(FORGOTTEN, "60 minutes", "not asked: wanted, but no fetch is at it"),
+            "binance ETH/USDT",
+            line(LEFT, "30 minutes", "not asked: wanted, but no fetch is at it"),
             "",
-            "1 market with 300 minutes in gaps.",
+            "2 markets with 330 minutes in gaps.",
             "What is asked for now or planned comes by itself while workers run; candlehouse status tells.",
             "To ask for the rest, also for what was refused:",
-            f"  candlehouse fetch --exchange binance {asked}",
+            f"  candlehouse fetch --exchange binance {bounds} --symbols BTC/USDT,ETH/USDT",
         ],
     )
 
 
 async def test_programs_are_told_gaps_as_json(home: World, filled_url: str) -> None:
     status, (line,) = await said(home, filled_url, "gaps", "--json", "--exchange", "binance", *PERIOD)
-    name = {"exchange": "binance", "base_id": "BTC", "quote_id": "USDT", "symbol": "BTCUSDT"}
-    wanted = [name | row for row in span_rows(ASKED, REFUSED, PLANNED, FORGOTTEN)]
+    btc, eth = (
+        {"exchange": "binance", "base_id": base, "quote_id": "USDT", "symbol": f"{base}USDT"}
+        for base in ("BTC", "ETH")
+    )
+    wanted = [btc | row for row in span_rows(ASKED, REFUSED, PLANNED, FORGOTTEN)]
+    wanted += [eth | row for row in span_rows(LEFT)]
     assert (status, json.loads(line)) == (0, wanted)
 
 
 async def test_a_market_without_a_gap_is_told_so(home: World, filled_url: str) -> None:
-    asked = ["--exchange", "binance", "--symbols", "eth-usdt", *PERIOD]
+    asked = ["--exchange", "binance", "--symbols", "new-usdt", *PERIOD]
     assert await said(home, filled_url, "gaps", *asked) == (
         0,
         ["No gap: all that was wanted of 1 market is answered."],

@@ -124,5 +124,5 @@ async def test_a_bad_question_names_its_field(
 
 async def test_too_many_spans_are_refused(web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coverage, "MOST_SPANS", 3)
-    assert len((await get(web, start=T0, states="not_asked"))["markets"][0]["spans"]) == 2
+    assert len((await get(web, start=T0, states="empty,outage"))["markets"][0]["spans"]) == 2
     assert (await get(web, "", 422, start=T0, states="all"))["field"] == "states"
