@@ -14,8 +14,8 @@ from app.stores.budget import UNDER_WAY_S, RedisBudget, budget_state
 from app.stores.memory_budget import MemoryBudget
 from common.clock import Clock
 from common.errors import Retryable
-from common.ports import Budget
-from tests.fixtures.live import LeapClock, impatient_redis
+from common.ports import Budget, Priority
+from tests.fixtures.live import LeapClock, eventually, impatient_redis
 
 MINUTE_MS = 60_000
 #: For how long weight counts after its answer: a minute, the second it falls into, one for clocks apart.
@@ -54,6 +54,20 @@ class NotingClock(LeapClock):
     def now_ms(self) -> int:
         self.told[asyncio.current_task()] = super().now_ms()
         return super().now_ms()
+
+
+class StepClock(LeapClock):
+    """A sleep ends when it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.naps = 0
+        self.steps = asyncio.Semaphore(0)
+
+    async def sleep(self, seconds: float) -> None:
+        self.naps += 1
+        await self.steps.acquire()
+        await super().sleep(seconds)
 
 
 class EventClock(LeapClock):
@@ -170,6 +184,41 @@ async def test_many_clients_together_stay_within_one_limit(make: Make) -> None:
     assert len(spent) == 75
     assert most_in_a_minute(spent) == 30
     assert clock.now_ms() - min(ms for ms, _ in spent) < 4 * MINUTE_MS
+
+
+async def test_what_is_live_is_served_before_history_that_has_waited_longer(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    clocks = {Priority.HISTORY: StepClock(), Priority.LIVE: StepClock()}
+    served = list[Priority]()
+
+    async def ask(priority: Priority) -> None:
+        budget = RedisBudget(redis_client, "binance", 10, clocks[priority])
+        await budget.settle(await budget.acquire(5, priority))
+        served.append(priority)
+
+    async def after_naps(priority: Priority, naps: int) -> None:
+        async def napping() -> bool:
+            return clocks[priority].naps == naps or bool(served)
+
+        await eventually(napping)
+
+    for _ in range(2):
+        await spend(RedisBudget(redis_client, "binance", 10, clocks[Priority.HISTORY]), 5)
+        for clock in clocks.values():
+            clock.moment_ms += 30_000
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for priority in clocks:
+            tasks.create_task(ask(priority))
+            await after_naps(priority, 1)
+        clocks[Priority.HISTORY].steps.release()
+        await after_naps(Priority.HISTORY, 2)
+        assert served == [], "five are free, and set aside"
+        clocks[Priority.LIVE].steps.release()
+        await eventually(lambda: asyncio.sleep(0, served))
+        assert served == [Priority.LIVE]
+        for _ in range(20):
+            clocks[Priority.HISTORY].steps.release()
 
 
 async def test_a_request_of_a_killed_process_counts_for_as_long_as_it_may_have_lived(
