@@ -1,0 +1,1 @@
+"""A long run of everything together, outside of `make test`."""
