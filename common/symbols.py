@@ -1,7 +1,7 @@
 """How people write markets: one of them (`BTC/USDT`, `tBTCUST`), or a selection (`binance:*:USDT, !*:LUNA:*`)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -19,11 +19,25 @@ def parse_symbol(text: str, instruments: Iterable[Instrument]) -> Instrument:
     The normalised name wins over the exchange's own spelling, and a market that trades over one that does not.
     Raises BadInput with up to five names that look like it.
     """
+    return _found(text, _by_spelling(instruments))
+
+
+def parse_symbols(texts: Iterable[str], instruments: Iterable[Instrument]) -> list[Instrument]:
+    """`parse_symbol` of each."""
+    by_spelling = _by_spelling(instruments)
+    return [_found(text, by_spelling) for text in texts]
+
+
+def _by_spelling(instruments: Iterable[Instrument]) -> dict[str, Instrument]:
     ranked = [_spellings(one) for one in sorted(instruments, key=lambda one: not one.is_trading)]
     by_spelling: dict[str, Instrument] = {}
     for spellings in zip(*ranked, strict=True):
         for spelling, instrument in spellings:
             by_spelling.setdefault(spelling, instrument)
+    return by_spelling
+
+
+def _found(text: str, by_spelling: Mapping[str, Instrument]) -> Instrument:
     if (found := by_spelling.get(_plain(text))) is not None:
         return found
     close = get_close_matches(_plain(text), by_spelling, n=20, cutoff=0.6)

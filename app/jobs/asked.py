@@ -8,7 +8,7 @@ from app.stores.symbols import StoredSymbol
 from common.errors import BadInput
 from common.ports import Exchange
 from common.span import MINUTE_MS, Span, floor_minute
-from common.symbols import matches, parse_symbol
+from common.symbols import matches, parse_symbols
 
 #: Bitcoin's first block: nothing was traded before.
 EARLIEST_MS = 1_230_940_800_000
@@ -77,9 +77,8 @@ def named(symbols: str, stored: Mapping[str, StoredSymbol]) -> list[StoredSymbol
     names = [name.strip() for name in symbols.split(",") if name.strip()]
     if not names:
         raise BadInput("symbols", "--symbols names no market; write them as BTC/USDT,ETH/USDT.")
-    instruments = [one.instrument for one in stored.values()]
-    keys = dict.fromkeys(parse_symbol(name, instruments).key for name in names)
-    return [stored[key] for key in keys]
+    found = parse_symbols(names, [one.instrument for one in stored.values()])
+    return [stored[key] for key in dict.fromkeys(one.key for one in found)]
 
 
 def selected(exchange: str, patterns: str, stored: Iterable[StoredSymbol]) -> list[StoredSymbol]:
