@@ -4,7 +4,7 @@ RUN := $(VENV)/bin
 DEMO ?= 0
 ARGS ?=
 
-.PHONY: help up test lint bench lock clean
+.PHONY: help up test lint bench soak lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test        all tests (ARGS='-k words' chooses some)"
 	@echo "make lint        style and types"
 	@echo "make bench       figures, one JSON line each"
+	@echo "make soak        an hour of the market in a minute: eight workers within the limits (CLOCK_RATE=1: a real hour)"
 	@echo "make lock        choose package versions anew (needs uv)"
 	@echo "make clean       remove what make installed; your data in local_data stays"
 
@@ -30,6 +31,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev node_modules/.dev
 	@exec $(RUN)/python -m pytest --capture=no --no-header $(wildcard tests/benchmarks/bench_*.py) $(ARGS)
+
+soak: $(VENV)/.dev
+	@exec $(RUN)/python -m tests.soak
 
 LOCK := uv pip compile pyproject.toml --group build --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet

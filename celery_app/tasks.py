@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
+from celery.exceptions import Ignore
 
 from app.jobs import instruments, outages
 from app.stores import analytics
@@ -12,7 +13,7 @@ from celery_app import slices
 from celery_app.celery_main import app
 from celery_app.orders import order
 from celery_app.worker_loop import Resources, run
-from common.errors import Malformed, Retryable
+from common.errors import Malformed, Rejected, Retryable
 from common.ports import Priority
 from common.span import DAY_MS
 from fetchers import registry
@@ -44,6 +45,9 @@ def _run(task: Any, job: Callable[[Resources], Awaitable[R]]) -> R:
     except (Retryable, Malformed) as error:
         log.warning("task postponed", task=task.name, reason=str(error), again_in_s=AGAIN_S)
         raise task.retry(exc=error, countdown=AGAIN_S) from error
+    except Rejected as error:
+        log.error("task given up", task=task.name, reason=str(error))
+        raise Ignore from error
 
 
 @_task("work")

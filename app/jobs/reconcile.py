@@ -55,8 +55,11 @@ class Reconcile:
         window = Span(floor_minute(now_ms) - self.window_minutes * MINUTE_MS, floor_minute(now_ms))
         queue = await self._queue(set(self.markets if left is None else left), needs, now_ms)
         while queue and not self._over():
-            if not await self._ask(queue[0], union([*needs[queue[0]], window])):
-                break
+            try:
+                if not await self._ask(queue[0], union([*needs[queue[0]], window])):
+                    break
+            except Blocked:
+                return []  # nor would the exchange answer for another market
             if needs[queue[0]]:
                 await self.stores.errors.mark_repaired(queue[0], self.clock.now_ms())
             queue.pop(0)
@@ -100,7 +103,7 @@ class Reconcile:
             except (Rejected, Malformed) as error:
                 await self._fail(symbol_id, wanted, error)
                 if isinstance(error, Blocked):
-                    self._until_ms = 0  # nor would the exchange answer for another market
+                    raise
                 return True
             await self._write(symbol_id, answer)
             spans = common(spans, [Span(wanted.start_ms, answer.span.start_ms)])

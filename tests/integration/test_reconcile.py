@@ -129,6 +129,14 @@ async def test_what_cannot_be_asked_is_told_does_not_stop_the_others_and_is_aske
     assert await instance.rows(lost.id, settled) == instance.truth(lost, settled)
 
 
+async def test_where_this_network_is_refused_a_pass_ends_at_the_first_market(instance: Instance) -> None:
+    markets = await instance.know("binance", "BTC/USDT", "ETH/USDT", "LTC/BTC")
+    instance.simulator.fault("binance", "geo_block", status=403)
+    assert await reconcile(instance, markets).run(20) == []
+    assert len(instance.candle_requests()) == 1
+    assert await instance.resources.stores.errors.open_count("binance") == 1
+
+
 async def test_a_reconnect_rings_once(instance: Instance) -> None:
     redis = instance.resources.redis
     await ring(redis, "binance")

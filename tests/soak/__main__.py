@@ -27,7 +27,7 @@ from common.span import DAY_MS, MINUTE_MS, Span, floor_minute
 from fetchers import registry
 from tests.fixtures.workers import rest
 from tests.soak.fleet import STREAMED, Fleet, Plan, fleet, plan_of, servers
-from tests.soak.verdicts import asked
+from tests.soak.verdicts import asked, used_within
 
 #: History is asked in pages of so many minutes, far fewer than a page may have: it is the asking that is tried.
 PAGE_MINUTES = 30
@@ -52,7 +52,8 @@ async def run(plan: Plan, folder: Path, postgres_url: str, redis_url: str) -> di
             span = Span(begin_ms, begin_ms + plan.minutes * MINUTE_MS)
             disconnects = await disconnect_until(plan, running, span.end_ms)
             ordering.cancel()
-        verdicts = asked(await asyncio.to_thread(running.simulator.get, "/_sim/verdicts"))
+        log = await asyncio.to_thread(running.simulator.get, "/_sim/verdicts")
+        verdicts = asked([one for one in log if one["at_ms"] < span.end_ms])
         history = await history_requests(resources)
         wrong = await heal(running, resources, span)
     return {
@@ -62,7 +63,7 @@ async def run(plan: Plan, folder: Path, postgres_url: str, redis_url: str) -> di
         "stated": plan.stated,
         "allowed": plan.allowed,
         **verdicts._asdict(),
-        "share_of_allowed": round(verdicts.weight / plan.allowed / plan.minutes, 3),
+        "share_of_allowed": round(used_within(log, span) / plan.allowed / plan.minutes, 3),
         "history_requests": history,
         "disconnects": disconnects,
         "live_minutes": plan.minutes * len(STREAMED),

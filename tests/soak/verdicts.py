@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from common.span import MINUTE_MS
+from common.span import MINUTE_MS, Span
 
 
 class Asked(NamedTuple):
@@ -30,3 +30,8 @@ def asked(verdicts: Sequence[dict[str, Any]]) -> Asked:
         most = max(most, in_window)
     refused = Counter(str(one["status"]) for one in verdicts if one["status"] != 200)
     return Asked(len(verdicts), by_minute.total(), most, max(by_minute.values(), default=0), dict(refused))
+
+
+def used_within(verdicts: Sequence[dict[str, Any]], span: Span) -> int:
+    """Weight of the requests that came in `span`."""
+    return sum(one["weight"] for one in verdicts if span.has(one["at_ms"]))
