@@ -2,12 +2,15 @@
 
 import typer
 
+from scripts.commands.import_files import csv, parquet
 from scripts.commands.import_postgres import postgres
 from scripts.commands.import_vision import binance_vision
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 app.command("binance-vision")(binance_vision)
 app.command()(postgres)
+app.command()(csv)
+app.command()(parquet)
 
 
 @app.callback()
