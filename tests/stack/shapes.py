@@ -2,12 +2,11 @@
 
 import base64
 
-from tests.stack import truth
+from tests.stack import truth, volume
 from tests.stack.compose import Stack, expect, until
 from tests.stack.story import INIT_LINES
 
 PLAIN = "coin-plain"
-IN_PUBLIC = "relnamespace = 'public'::regnamespace"
 
 
 def asks_others_for_the_token(stack: Stack) -> None:
@@ -106,9 +105,10 @@ def runs_on_a_plain_postgres(stack: Stack) -> str:
         stack.run("docker", "exec", PLAIN, "createdb", "-U", "postgres", "-T", "template0", "mine")
         url = f"DATABASE_URL=postgresql://postgres:plain-word@{PLAIN}:5432/mine"
         said = stack.compose("run", "--rm", "--no-deps", "-e", url, "coin-app", "candlehouse", "db", "upgrade")
-        relations = f"SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE {IN_PUBLIC}"
-        theirs = stack.run("docker", "exec", PLAIN, "psql", "-U", "postgres", "-d", "mine", "-XqAtc", relations)
-        expect(theirs == stack.sql(relations), "the relations differ")
+        asked = ("psql", "-U", "postgres", "-d", "mine", "-XqAtc", volume.RELATIONS)
+        theirs = stack.run("docker", "exec", PLAIN, *asked)
+        expect(theirs == stack.sql(volume.RELATIONS), "the relations differ")
+        expect("timescaledb in shared_preload_libraries" in said, f"it says {said}")
         return said.strip().splitlines()[-1]
     finally:
         stack.tried("docker", "rm", "-fv", PLAIN)
