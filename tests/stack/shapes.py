@@ -1,6 +1,7 @@
 """The stack's other shapes: opened to others, a service for each role, monitored, on a database of one's own."""
 
 import base64
+import ipaddress
 
 from tests.stack import truth, volume
 from tests.stack.compose import Stack, expect, until
@@ -11,7 +12,9 @@ PLAIN = "coin-plain"
 
 def asks_others_for_the_token(stack: Stack) -> None:
     """Opened to others, the page, the metrics and Flower want the token, whoever asks"""
-    host = stack.run("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}").strip()
+    # Its gateway is the first address: an engine tells it only once it was restarted.
+    subnet = stack.run("docker", "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Subnet}}").strip()
+    host = str(ipaddress.ip_network(subnet)[1])
 
     def status(port: str, path: str, headers: dict[str, str] | None = None) -> int:
         return stack.status_of(port, path, headers, host=host)
