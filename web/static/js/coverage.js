@@ -82,7 +82,7 @@ function showTip(cell, market, startMs, counts) {
   const told = lines(counts);
   tip.replaceChildren(
     make("strong", {}, `${market.base_id}/${market.quote_id}`), make("small", {}, `${market.exchange} · ${day.long(startMs)}`),
-    ...(told.length ? [make("ul", {}, ...told)] : [make("p", {}, "Not listed yet, or not wanted by anybody.")]),
+    ...(told.length ? [make("ul", {}, ...told)] : [make("p", {}, "Not listed yet, not kept any more, or not wanted by anybody.")]),
   );
   const place = cell.getBoundingClientRect();
   const left = Math.min(Math.max(8, place.left + place.width / 2 - tip.offsetWidth / 2), innerWidth - tip.offsetWidth - 8);

@@ -43,7 +43,7 @@ function strip(all, startMs) {
 
 function spans(all) {
   const odd = all.filter(({ state }) => state !== "present");
-  if (!all.length) return make("p", { class: "about" }, "Nobody has wanted these minutes, or the market was not listed yet.");
+  if (!all.length) return make("p", { class: "about" }, "Nobody has wanted these minutes, they are not kept any more, or the market was not listed yet.");
   if (!odd.length) return make("p", { class: "about" }, "A candle is stored for every minute.");
   const lines = odd.slice(0, MOST_LINES).map(({ start, end, minutes, state, reason }) => make("tr", {},
     make("td", {}, minutes === 1 ? time(start) : `${time(start)} – ${time(end - 60_000)}`),
