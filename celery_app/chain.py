@@ -45,5 +45,9 @@ def of_pass(exchange: str) -> str:
     return f"reconcile:{exchange}"
 
 
+def of_audit(exchange: str) -> str:
+    return f"audit:{exchange}"
+
+
 def _key(work: str) -> str:
     return f"candlehouse:chain:{work}"

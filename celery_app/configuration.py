@@ -17,6 +17,7 @@ HOUR_S = 3600
 DAY_S = 24 * HOUR_S
 RESUME_EVERY_S = 60
 HEAL_EVERY_S = 30
+REPAIR_EVERY_S = 60
 ANALYTICS_EVERY_S = 300
 OUTAGES_EVERY_S = 900
 
@@ -67,6 +68,8 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
             "resume": RESUME_EVERY_S,
             "refresh_instruments": HOUR_S,
             "first_fill": HOUR_S,
+            "repair": REPAIR_EVERY_S,
+            "audit": HOUR_S,
             "seek_outages": OUTAGES_EVERY_S,
         }.items():
             entries[f"{task} {exchange}"] = _entry(task, every_s, settings, [exchange], queue_of(exchange))

@@ -3,9 +3,10 @@
 import structlog
 
 from app import wiring
-from app.jobs import backfill, first_fill, instruments
+from app.jobs import backfill, first_fill, instruments, recheck
 from app.jobs import retain as retention
 from app.jobs.reconcile import Reconcile
+from app.jobs.repair import plan_failed
 from app.stores.budget import budget_state
 from app.stores.heartbeat import rung
 from celery_app import chain
@@ -98,6 +99,31 @@ async def reconcile(r: Resources, name: str, token: str, left: list[int] | None)
     if not left:
         await chain.end(r.redis, chain.of_pass(name))
     return left, REST_S / r.clock.rate if slice_.spent >= slice_.allowance else 0
+
+
+async def repair(r: Resources, exchange: str) -> None:
+    if job_id := await plan_failed(exchange, stores=r.stores, clock=r.clock):
+        log.info("repair planned", exchange=exchange, job=job_id)
+        await order_work(r.redis, exchange, job_id)
+
+
+async def audit(r: Resources, name: str, token: str | None) -> str | None:
+    """One slice of an audit, which waits while anything is fetched; its token while it has to go on."""
+    work = chain.of_audit(name)
+    if token is None:
+        token = await chain.begin_alone(r.redis, work)
+    elif not await chain.is_current(r.redis, work, token):
+        token = None
+    if token is None:
+        return None
+    exchange = registry.get(name)
+    if await r.stores.plan.unfinished(name) or await recheck.audit(
+        exchange, get=r.get(exchange), stores=r.stores, sink=r.sink, clock=r.clock, for_s=SLICE_S
+    ):
+        await chain.end(r.redis, work)
+        token = None
+    await r.stores.rollups.refresh()
+    return token
 
 
 async def _allowance(r: Resources, exchange: str) -> float:

@@ -98,6 +98,19 @@ def seek_outages(self: Any, name: str) -> None:
         order("seek_outages", name)
 
 
+@_task("repair")
+def repair(self: Any, exchange: str) -> None:
+    """Have failed pages asked for again whose turn it is."""
+    _run(self, lambda r: slices.repair(r, exchange))
+
+
+@_task("audit")
+def audit(self: Any, exchange: str, token: str | None = None) -> None:
+    """One slice of looking again at day-old minutes without a candle, then a message for the next."""
+    if token := _run(self, lambda r: slices.audit(r, exchange, token)):
+        order("audit", exchange, token)
+
+
 @_task("refresh_instruments")
 def refresh_instruments(self: Any, name: str) -> None:
     one = registry.get(name)

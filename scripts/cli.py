@@ -18,6 +18,8 @@ COMMANDS = {
     "import": ("imports", "app", "Fill history from archives, another database, or files."),
     "gaps": ("gaps", "gaps", "Show which wanted minutes are missing, why, and what to do."),
     "coverage": ("coverage", "coverage", "Show how complete each market is."),
+    "repair": ("repair", "repair", "Ask again for what failed, was never answered, or looks lost."),
+    "verify": ("verify", "verify", "Ask random ranges of history again and compare."),
     "stream": ("stream", "stream", "Stream an exchange's live candles into Redis."),
     "update": ("update", "update", "Write closed candles from Redis to the database."),
     "revisions": ("revisions", "revisions", "List what corrected minutes were before."),

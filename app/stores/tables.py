@@ -88,6 +88,7 @@ coverage = Table(
     Column("wanted", TSTZMULTIRANGE),
     Column("horizon", Moment),
     Column("dropped", TSTZRANGE),
+    Column("audited_until", Moment),
 )
 
 imported_archives = Table(

@@ -1983,9 +1983,17 @@ BEGIN
 END $function$;
 
 
+-- 0017_audits.sql
+-- Minutes that were answered with nothing while they were young are asked for once more; docs/adr/0018-repair.md.
+
+ALTER TABLE coverage ADD COLUMN audited_until timestamptz;
+COMMENT ON COLUMN coverage.audited_until IS
+    'Every covered minute before this was last asked for when it was at least a day old; NULL where nobody has looked yet.';
+
+
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0016');
+INSERT INTO alembic_version VALUES ('0017');
 COMMIT;
