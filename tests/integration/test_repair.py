@@ -133,7 +133,7 @@ async def audit(instance: Instance, exchange: str) -> int:
     return len(instance.candle_requests()) - before
 
 
-@pytest.mark.parametrize(("exchange", "symbol"), [("binance", "BTC/USDT"), ("bitfinex", "LTC/BTC")])
+@pytest.mark.parametrize(("exchange", "symbol"), [("binance", "BTC/USDT"), ("bitfinex", "DASH/BTC")])
 async def test_day_old_minutes_that_were_answered_with_nothing_are_asked_once_more(
     instance: Instance, exchange: str, symbol: str
 ) -> None:
