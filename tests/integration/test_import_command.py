@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,17 @@ from common.span import DAY_MS, MINUTE_MS, Span
 from fetchers.binance_vision import Archive
 from tests.fixtures import archives
 from tests.fixtures.command_line import CommandLine, candlehouse
-from tests.fixtures.simulator import Simulator, simulator
+from tests.fixtures.simulator import Simulator, clock_at, running_simulator
 
-__all__ = ["candlehouse", "simulator"]
+__all__ = ["candlehouse"]
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """The middle of a month, whose days are published and which is not."""
+    noon_ms = round(datetime(2026, 9, 16, 12, tzinfo=UTC).timestamp() * 1000)
+    with running_simulator(clock_at(1.001, noon_ms)) as running:
+        yield running
 
 
 def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
