@@ -99,6 +99,9 @@ class Exchange(Protocol):
         The page's span lies within `wanted`, ends where `wanted` ends, and starts on a minute.
         """
 
+    def oldest(self, instrument: Instrument) -> Request | None:
+        """The request whose answer is the market's very first candle; None where the exchange offers none."""
+
     def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
         """The candles of `span`, ascending, one per minute (the later row wins), each `Source.RECORD`.
 

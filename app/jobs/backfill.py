@@ -23,6 +23,7 @@ from common.market import Instrument
 from common.ports import Exchange
 from common.span import Span
 from fetchers.history import Get
+from fetchers.listing import first_minute, worth_ms
 
 if TYPE_CHECKING:
     from app.wiring import Stores
@@ -114,16 +115,26 @@ class Backfill:
         """The newest page; several are leased at a time."""
         async with self._taking:
             if not self._next:
-                leased = await self.plans.lease(self.job_id, self.worker, self._page_of, 2 * self.lanes)
+                leased = await self._lease()
                 self._next.extend(leased)
                 self._held.update((one.id, one) for one in leased)
             return self._next.popleft() if self._next else None
+
+    async def _lease(self) -> list[Lease]:
+        """Markets whose first minute is not known come first, so that nobody pages through years before it."""
+        job, most, sought_ms = (self.job_id, self.worker), 2 * self.lanes, self._sought_ms
+        return await self.plans.seek(*job, sought_ms, most) or await self.plans.lease(
+            *job, self._page_of, most, sought_ms=sought_ms
+        )
 
     async def _page(self, lease: Lease) -> bool:
         """Ask for one page and have it stored; False when the exchange could not answer now."""
         market = self.markets[lease.symbol_id]
         try:
             async with asyncio.timeout(PAGE_S / self.clock.rate):
+                if lease.span.is_empty():
+                    await self._seek(lease)
+                    return True
                 answered = await ask(self.exchange, market, lease, get=self.get, clock=self.clock)
         except (Retryable, TimeoutError) as error:
             reason = str(error) or f"{self.exchange.name} gave no answer within {PAGE_S} s"
@@ -132,6 +143,9 @@ class Backfill:
             del self._held[lease.id]
             return False
         except (Rejected, Malformed) as error:
+            if lease.span.is_empty() and not isinstance(error, Blocked):
+                await self._settle(lease, None)  # the pages themselves will tell
+                return True
             log.error("page failed", job=self.job_id, market=market.key, reason=str(error))
             await self.plans.fail(lease, error)
             del self._held[lease.id]
@@ -141,6 +155,14 @@ class Backfill:
             return True
         await self._answers.put(answered)
         return True
+
+    async def _seek(self, lease: Lease) -> None:
+        market = self.markets[lease.symbol_id]
+        await self._settle(lease, await first_minute(self.exchange, market, get=self.get, clock=self.clock))
+
+    async def _settle(self, lease: Lease, first_ms: int | None) -> None:
+        await self.plans.listed(lease, first_ms)
+        del self._held[lease.id]
 
     async def _write(self) -> None:
         """Store what was answered until None comes: all that waits in one transaction."""
@@ -167,6 +189,10 @@ class Backfill:
 
     def _page_of(self, symbol_id: int, piece: Span) -> Span:
         return page_of(self.exchange, self.markets[symbol_id], piece, self.clock.now_ms())
+
+    @property
+    def _sought_ms(self) -> int:
+        return worth_ms(self.exchange, next(iter(self.markets.values())))
 
     def _over(self) -> bool:
         return self.clock.now_ms() >= self._until_ms

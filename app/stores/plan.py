@@ -75,12 +75,17 @@ class PlanStore:
         """Hold leases as `worker`; those of one that died are free at once. presence.py says what this gives."""
         return present(self._db, worker)
 
-    async def lease(self, job_id: int, worker: str, page_of: PageOf, most: int = 1) -> list[Lease]:
-        """The newest pages that are nobody's, newest first; none are left when others hold the rest."""
+    async def lease(
+        self, job_id: int, worker: str, page_of: PageOf, most: int = 1, *, sought_ms: int | None = None
+    ) -> list[Lease]:
+        """The newest pages that are nobody's, newest first; none are left when others hold the rest.
+
+        A market that `seek` would name for `sought_ms` is left out.
+        """
         async with self._leasing() as connection:
             if await self._state(connection, job_id) not in ("queued", "running"):
                 return []
-            found = await connection.fetch(sql("plan_next"), job_id, most)
+            found = await connection.fetch(sql("plan_next"), job_id, most, sought_ms)
             pages = newest_pages([(row[0], Span(row[1], row[2])) for row in found], page_of, most)
             if not pages:
                 return []
@@ -88,6 +93,23 @@ class PlanStore:
             columns = [list(column) for column in zip(*((one, *span) for one, span in pages), strict=True)]
             taken = await connection.fetch(sql("plan_take"), job_id, *columns, expires_ms, worker)
         return [Lease(row[0], job_id, row[1], Span(row[2], row[3]), expires_ms) for row in taken]
+
+    async def seek(self, job_id: int, worker: str, sought_ms: int, most: int = 1) -> list[Lease]:
+        """Leases of no minutes: of markets with more than `sought_ms` left whose first minute nobody knows."""
+        async with self._leasing() as connection:
+            if await self._state(connection, job_id) not in ("queued", "running"):
+                return []
+            found = [row["symbol_id"] for row in await connection.fetch(sql("plan_seek"), job_id, sought_ms, most)]
+            if not found:
+                return []
+            expires_ms = self._clock.now_ms() + self._lease_ms
+            taken = await connection.fetch(sql("plan_seeking"), job_id, found, expires_ms, worker)
+        return [Lease(row[0], job_id, row[1], Span(0, 0), expires_ms) for row in taken]
+
+    async def listed(self, lease: Lease, first_ms: int | None) -> None:
+        """A market's first minute, or that there is none: no job asks for what was before it."""
+        async with self._leasing() as connection:
+            await connection.execute(sql("plan_listed"), lease.id, lease.symbol_id, first_ms)
 
     async def renew(self, leases: Iterable[Lease]) -> None:
         """Keep pages that take longer."""

@@ -152,6 +152,7 @@ fetch_job_symbols = Table(
     Column("job_id", BigInteger, primary_key=True),
     Column("symbol_id", Integer, primary_key=True),
     Column("remaining", TSTZMULTIRANGE),
+    Column("sought", Boolean),
 )
 
 fetch_leases = Table(

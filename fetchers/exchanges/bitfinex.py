@@ -144,6 +144,11 @@ class Bitfinex:
         params = {"start": span.start_ms, "end": span.end_ms - 1, "limit": self.limits.page_minutes, "sort": 1}
         return Page(Request(f"/v2/candles/{_key(instrument)}/hist", params), span)
 
+    def oldest(self, instrument: Instrument) -> Request | None:
+        """`sort=1` serves the oldest rows at or after `start` first."""
+        params = {"start": 0, "limit": 1, "sort": 1}
+        return Request(f"/v2/candles/{_key(instrument)}/hist", params)
+
     def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
         return answers.ascending(
             _candle(instrument, row, Source.RECORD)

@@ -139,6 +139,9 @@ class Bittrex:
         request = Request(f"/markets/{instrument.native}/candles/TRADE/MINUTE_1/{part}")
         return Page(request, Span(max(wanted.start_ms, day_ms), wanted.end_ms))
 
+    def oldest(self, instrument: Instrument) -> Request | None:
+        return None
+
     def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
         return answers.ascending(
             _candle(instrument, row, Source.RECORD)

@@ -77,6 +77,7 @@ def _job(job: JobRow, progress: Progress) -> str:
     total, done = progress.minutes_total, progress.minutes_total - progress.minutes_left
     share = 100 * done / total if total else 100
     counts = f"{progress.rows_written:,} rows, {progress.errors} errors"
+    counts += f"; its last page waits: {progress.note}" if progress.note else ""
     return f"Fetch {job.id} of {job.exchange}: {progress.state}, {share:.0f} % of {total:,} minutes, {counts}"
 
 

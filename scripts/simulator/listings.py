@@ -1,6 +1,7 @@
 """Which symbols the invented exchanges list, under each exchange's own spelling."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 
 from scripts.simulator.market import Symbol
@@ -73,6 +74,14 @@ _BITTREX: tuple[_Line, ...] = (
 )
 _LINES = {"binance": _BINANCE, "bitfinex": _BITFINEX, "bittrex": _BITTREX}
 
+#: Coins that came late, as their namesakes did; the others trade since 2010.
+LISTED = {
+    ("binance", "SOL"): "2020-08-11T06:00",
+    ("binance", "SHIB"): "2021-05-10T11:00",
+    ("bitfinex", "DUSK"): "2019-07-03T13:37",
+    ("bittrex", "POWR"): "2017-11-01T20:15",
+}
+
 #: What a program that lists markets must get past: a halted market, test pairs, a currency nobody heard of.
 _ODD = (
     ("binance", ("LUNA", "USDT", "0.3412", 4, _THIN, 3), "HALT"),
@@ -105,6 +114,10 @@ def listings(total: int = 0, per_exchange: Mapping[str, int] | None = None) -> d
     return listed
 
 
+def minute_of(text: str) -> int:
+    return int(datetime.fromisoformat(f"{text}+00:00").timestamp()) // 60
+
+
 def symbol(exchange: str, line: _Line, status: str = "TRADING") -> Symbol:
     """One line of the lists above as the symbol that `exchange` lists."""
     base, quote, price, decimals, busy, most_trades = line
@@ -126,6 +139,7 @@ def symbol(exchange: str, line: _Line, status: str = "TRADING") -> Symbol:
         busy=busy,
         most_trades=most_trades,
         status=status,
+        listed=minute_of(LISTED.get((exchange, base), "2010-01-01T00:00")),
     )
 
 

@@ -52,7 +52,8 @@ class Symbol:
     """One market of one exchange: its names, and the character of its trade.
 
     `busy` of 65536 minutes have trades, up to `most_trades` (15 at most) each. `base` and `quote` are normalised,
-    `native…` the exchange's own spelling. `price` is the level of the walk in steps of 10**-price_decimals.
+    `native…` the exchange's own spelling. `price` is the level of the walk in steps of 10**-price_decimals;
+    `listed` is the first minute that there is.
     """
 
     exchange: str
@@ -68,6 +69,7 @@ class Symbol:
     busy: int = 65536
     most_trades: int = 15
     status: str = "TRADING"
+    listed: int = FIRST_MINUTE
     seed: int = field(init=False)
     trade_key: bytes = field(init=False)
 
@@ -103,7 +105,7 @@ def never_quiet(symbol: Symbol, minute: int) -> int | None:
 
 
 class InventedMarket:
-    """Every symbol trades from 2010 to 2035, so any range can be asked."""
+    """Every symbol trades from its listing, mostly in 2010, to 2035, so any range can be asked."""
 
     def __init__(self, symbols: Mapping[str, Sequence[Symbol]]) -> None:
         self._symbols = symbols
@@ -118,7 +120,7 @@ class InventedMarket:
 
     def row(self, symbol: Symbol, minute: int, now_ms: int) -> Row | None:
         """The minute as the exchange serves it at `now_ms`; None where it serves none."""
-        if not FIRST_MINUTE <= minute <= LAST_MINUTE or minute * MINUTE_MS > now_ms:
+        if not symbol.listed <= minute <= LAST_MINUTE or minute * MINUTE_MS > now_ms:
             return None
         trades = self._trades(symbol, minute)
         if (minute + 1) * MINUTE_MS > now_ms:
@@ -132,7 +134,7 @@ class InventedMarket:
 
     def rows(self, symbol: Symbol, first: int, last: int, now_ms: int, *, newest: bool) -> Iterator[Row | None]:
         """One answer of `row` for each minute of first..last that has begun, from the asked end."""
-        minutes = range(max(first, FIRST_MINUTE), min(last, now_ms // MINUTE_MS, LAST_MINUTE) + 1)
+        minutes = range(max(first, symbol.listed), min(last, now_ms // MINUTE_MS, LAST_MINUTE) + 1)
         for minute in reversed(minutes) if newest else minutes:
             yield self.row(symbol, minute, now_ms)
 
@@ -141,7 +143,7 @@ class InventedMarket:
 
     def _close_before(self, symbol: Symbol, minute: int) -> float:
         minute -= 1
-        while minute >= FIRST_MINUTE:
+        while minute >= symbol.listed:
             since = self.quiet(symbol, minute)
             if since is None:
                 if found := trades(symbol, minute):

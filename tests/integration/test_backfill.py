@@ -213,10 +213,10 @@ async def test_waiting_for_what_another_worker_holds_is_no_busy_spin_and_takes_i
         assert await plans.lease(job, "a machine without power", lambda _, piece: piece)
         lease = plans.lease
 
-        async def counted(*given: Any) -> Any:
+        async def counted(*given: Any, **named: Any) -> Any:
             nonlocal looks
             looks += 1
-            return await lease(*given)
+            return await lease(*given, **named)
 
         monkeypatch.setattr(plans, "lease", counted)
         # Its connection stays open until TCP gives it up, so it seems to be there.

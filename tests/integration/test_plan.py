@@ -172,6 +172,27 @@ async def test_why_a_page_had_to_wait_is_told_until_one_comes(plan: PlanStore) -
     assert (await plan.progress(job_id)).note == ""
 
 
+async def test_a_markets_first_minute_is_sought_once_and_before_its_pages(plan: PlanStore, symbol_id: int) -> None:
+    jobs = [await plan.create("binance", [symbol_id], DAY) for _ in range(2)]
+    assert await plan.seek(jobs[0], "w", DAY_MS) == []
+    (lease,) = await plan.seek(jobs[0], "w", DAY_MS - 1)
+    assert await plan.seek(jobs[1], "w", DAY_MS - 1) == []
+    assert await plan.lease(jobs[0], "w", page_of, sought_ms=DAY_MS - 1) == []
+    await plan.listed(lease, None)
+    assert await plan.seek(jobs[0], "w", DAY_MS - 1) == []
+    assert len(await plan.lease(jobs[0], "w", page_of, sought_ms=DAY_MS - 1)) == 1
+
+
+async def test_what_was_before_the_first_minute_leaves_every_job(plan: PlanStore, symbol_id: int) -> None:
+    jobs = [await plan.create("binance", [symbol_id], DAY) for _ in range(2)]
+    (lease,) = await plan.seek(jobs[0], "w", 0)
+    await plan.listed(lease, DAY.end_ms - 3 * MINUTE_MS)
+    assert [await plan.progress(job) for job in jobs] == [
+        Progress("running", 3, 3, 0, 0, 0, 0),
+        Progress("queued", 3, 3, 0, 0, 0, 0),
+    ]
+
+
 async def test_a_late_answer_to_a_lease_that_ran_out_still_counts_once(
     plan: PlanStore, clock: HandClock, database: Database
 ) -> None:

@@ -1991,9 +1991,18 @@ COMMENT ON COLUMN coverage.audited_until IS
     'Every covered minute before this was last asked for when it was at least a day old; NULL where nobody has looked yet.';
 
 
+-- 0018_listing.sql
+-- Before many pages of a market are asked for, its first minute is looked for, so that nobody pages through years without it.
+
+ALTER TABLE fetch_job_symbols ADD COLUMN sought boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN fetch_job_symbols.sought IS 'The market''s first minute was looked for, and found or not.';
+COMMENT ON COLUMN symbol_exchange.listed_at IS 'The first minute that the exchange has candles of, where known; set it to NULL to have it looked for again.';
+COMMENT ON COLUMN fetch_leases.span IS 'The page''s minutes; empty while the market''s first minute is looked for.';
+
+
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0017');
+INSERT INTO alembic_version VALUES ('0018');
 COMMIT;
