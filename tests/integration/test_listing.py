@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import date
 
 import pytest
 
@@ -103,11 +103,11 @@ async def test_an_outage_is_not_taken_for_the_time_before(instance: Instance) ->
     """Where the years are halved, some days without any answer lie exactly where the search looks first."""
     (market,) = await instance.know("bittrex", "POWR/BTC")
     adapter, r = registry.get("bittrex"), instance.resources
-    get, asked = r.get(adapter), list[datetime]()
+    get, asked = r.get(adapter), list[date]()
 
     async def with_outage(request: Request) -> bytes:
         day = request.path.rpartition("historical/")[2]
-        asked.append(datetime(*map(int, day.split("/"))) if day else datetime.max)
+        asked.append(date(*map(int, day.split("/"))) if day else date.max)
         near = abs((asked[-1] - asked[0]).days) <= 5
         return b"[]" if near else await get(request)
 
