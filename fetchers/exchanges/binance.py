@@ -164,14 +164,8 @@ class Binance:
         return Page(Request("/api/v3/klines", params, weight=2), span)
 
     def oldest(self, instrument: Instrument) -> Request | None:
-        """With `startTime` alone the rows begin with the first after it."""
-        params: dict[str, str | int] = {
-            "symbol": instrument.native,
-            "interval": "1m",
-            "startTime": 0,
-            "limit": 1,
-        }
-        return Request("/api/v3/klines", params, weight=2)
+        series: dict[str, str | int] = {"symbol": instrument.native, "interval": "1m"}
+        return Request("/api/v3/klines", {**series, "startTime": 0, "limit": 1}, weight=2)
 
     def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
         return answers.ascending(

@@ -95,9 +95,8 @@ _error = msgspec.json.Decoder(_Error | dict[str, object])
 
 
 def _candle(instrument: Instrument, row: _Row, source: Source) -> Candle:
-    return answers.candle(
-        instrument, row.open_ms, row.open, row.high, row.low, row.close, row.volume, source=source
-    )
+    values = row.open, row.high, row.low, row.close, row.volume
+    return answers.candle(instrument, row.open_ms, *values, source=source)
 
 
 class Bitfinex:
@@ -127,7 +126,9 @@ class Bitfinex:
         instruments, skipped = [], []
         for pair in conf.pairs:
             base, colon, quote = pair.partition(":") if ":" in pair else (pair[:3], "", pair[3:])
-            if _is_test(base) or _is_test(quote) or (base.endswith("F0") and quote.endswith("F0")):
+            if any(one in ("AAA", "BBB") or one.startswith("TEST") for one in (base, quote)) or (
+                base.endswith("F0") and quote.endswith("F0")
+            ):
                 continue
             unknown = [code for code in (base, quote) if conf.currencies and code not in conf.currencies]
             if not colon and len(pair) != 6:
@@ -145,9 +146,7 @@ class Bitfinex:
         return Page(Request(f"/v2/candles/{_key(instrument)}/hist", params), span)
 
     def oldest(self, instrument: Instrument) -> Request | None:
-        """`sort=1` serves the oldest rows at or after `start` first."""
-        params = {"start": 0, "limit": 1, "sort": 1}
-        return Request(f"/v2/candles/{_key(instrument)}/hist", params)
+        return Request(f"/v2/candles/{_key(instrument)}/hist", {"start": 0, "limit": 1, "sort": 1})
 
     def parse_candles(self, body: bytes, instrument: Instrument, span: Span) -> list[Candle]:
         return answers.ascending(
@@ -177,10 +176,6 @@ class Bitfinex:
 
 def _key(instrument: Instrument) -> str:
     return f"trade:1m:t{instrument.native}"
-
-
-def _is_test(currency: str) -> bool:
-    return currency in ("AAA", "BBB") or currency.startswith("TEST")
 
 
 def _told(body: bytes) -> tuple[int, str]:
