@@ -7,6 +7,7 @@ import structlog
 from celery.exceptions import Ignore
 
 from app.jobs import instruments, outages
+from app.settings import load_settings
 from app.stores import analytics
 from app.stores.redis_errors import translated
 from celery_app import slices
@@ -18,7 +19,7 @@ from common.ports import Priority
 from common.span import DAY_MS
 from fetchers import registry
 
-#: Before a task is tried again whose exchange, or database, could not be reached.
+#: Of the clock, before a task is tried again whose exchange, or database, could not be reached.
 AGAIN_S = 30
 #: What has been over for so long is seldom written again.
 PACK_AFTER_MS = 7 * DAY_MS
@@ -44,7 +45,7 @@ def _run(task: Any, job: Callable[[Resources], Awaitable[R]]) -> R:
             return run(job)
     except (Retryable, Malformed) as error:
         log.warning("task postponed", task=task.name, reason=str(error), again_in_s=AGAIN_S)
-        raise task.retry(exc=error, countdown=AGAIN_S) from error
+        raise task.retry(exc=error, countdown=AGAIN_S / load_settings().clock_rate) from error
     except Rejected as error:
         log.error("task given up", task=task.name, reason=str(error))
         raise Ignore from error

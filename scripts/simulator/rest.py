@@ -31,6 +31,7 @@ def route(world: World, exchange: str, path: str, answer: Answer, *, weight: int
         response = refused or await _answered(world, exchange, answer, request)
         if exchange == "binance":
             response.headers["x-mbx-used-weight"] = response.headers["x-mbx-used-weight-1m"] = str(verdict.used)
+        request.scope["logged"]["status"] = response.status_code
         return response
 
     return Route(path, endpoint, methods=["GET", "HEAD"])
@@ -42,6 +43,7 @@ async def _answered(world: World, exchange: str, answer: Answer, request: Reques
     response = await answer(world, request)
     if world.faults.spend(exchange, "truncate"):
         half = bytes(response.body)[: len(response.body) // 2]
+        request.scope["logged"]["cut"] = True
         return Response(half, response.status_code, media_type="application/json")
     return response
 

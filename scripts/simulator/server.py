@@ -83,14 +83,14 @@ def _logged(world: World, app: ASGIApp) -> ASGIApp:
 
     async def logging(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan" and not scope["path"].startswith("/_sim"):
-            world.log.append(
-                {
-                    "method": scope.get("method", "WS"),
-                    "path": scope["path"],
-                    "query": unquote(scope["query_string"].decode("latin-1")),
-                    "received_ms": world.clock.now_ms(),
-                }
-            )
+            entry = {
+                "method": scope.get("method", "WS"),
+                "path": scope["path"],
+                "query": unquote(scope["query_string"].decode("latin-1")),
+                "received_ms": world.clock.now_ms(),
+            }
+            world.log.append(entry)
+            scope["logged"] = entry
         await app(scope, receive, send)
 
     return logging

@@ -1,0 +1,91 @@
+"""The program's own PostgreSQL and Redis in a folder of a round's own, killed like by a power cut and started again."""
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from app.embedded_postgres import EmbeddedPostgres
+from app.embedded_redis import EmbeddedRedis
+from app.server_user import server_user
+from tests.fixtures.postgres import die_with_the_session
+from tests.fixtures.start import any_port
+
+#: Within which a server that was killed answers again, on a busy machine.
+START_LIMIT_S = 60
+_ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+@dataclass
+class KillableServer:
+    """One server as `make up` runs it; what it has told a client to be safe outlives `kill`."""
+
+    made: EmbeddedPostgres | EmbeddedRedis
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    async def start(self) -> None:
+        self.made.prepare()
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.made.command(),
+                env=_ENVIRONMENT,
+                stdout=output,
+                stderr=output,
+                preexec_fn=die_with_the_session,
+                **self.made.user.options(),
+            )
+        async with asyncio.timeout(START_LIMIT_S):
+            await self.made.until_ready()
+
+    def kill(self) -> None:
+        """SIGKILL to it and to all that it started, of which none goes on for a moment longer."""
+        assert self.process
+        parent = psutil.Process(self.process.pid)
+        for one in [parent, *parent.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        self.process.wait(START_LIMIT_S)
+
+    def lose_everything(self) -> None:
+        """What a Redis without its files comes back with."""
+        for part in self.made.folder.iterdir():
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+@dataclass(frozen=True)
+class Servers:
+    postgres: KillableServer
+    redis: KillableServer
+
+    @property
+    def database_url(self) -> str:
+        return self.postgres.made.server.url("postgresql")
+
+    @property
+    def redis_url(self) -> str:
+        return self.redis.made.server.url("redis")
+
+
+@asynccontextmanager
+async def running_servers(folder: Path) -> AsyncIterator[Servers]:
+    user = server_user()
+    servers = Servers(
+        KillableServer(EmbeddedPostgres(folder / "postgres", any_port(), user), folder / "postgres.log"),
+        KillableServer(EmbeddedRedis(folder / "redis", any_port(), user), folder / "redis.log"),
+    )
+    started: list[KillableServer] = []
+    try:
+        for server in (servers.postgres, servers.redis):
+            started.append(server)
+            await server.start()
+        yield servers
+    finally:
+        for server in started:
+            if server.process and server.process.poll() is None:
+                server.kill()
