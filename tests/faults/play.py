@@ -71,9 +71,9 @@ class Play:
                 self._command = await self._started("resume", "--exchange", self.round.exchange)
             case Victim.WORKER:
                 worker = self._workers.pop(0)
-                pids = _family(worker)
+                worker.freeze()  # or the other one takes its pages before they are counted
+                self.in_flight += await self._leases(_family(worker))
                 worker.kill()
-                self.in_flight += await self._leases(pids)
                 await asyncio.sleep(kill.away_s)
                 self._workers.append(await self._worker())
             case Victim.POSTGRES:
@@ -83,6 +83,7 @@ class Play:
                 self.in_flight += await self._leases(None)
             case Victim.REDIS | Victim.EMPTIED_REDIS:
                 self.servers.redis.kill()
+                self.in_flight += await self._leases(None)  # whose answers find nobody to count them
                 if kill.victim is Victim.EMPTIED_REDIS:
                     self.servers.redis.lose_everything()
                 await asyncio.sleep(kill.away_s)
@@ -138,7 +139,7 @@ class Play:
             workers = await connection.fetch("SELECT worker FROM fetch_leases")
         finally:
             await connection.close()
-        return sum(pids is None or int(row["worker"].rsplit(":", 1)[1]) in pids for row in workers)
+        return sum(pids is None or int(row["worker"].split(":")[-2]) in pids for row in workers)
 
 
 def _family(worker: Program) -> set[int]:
