@@ -4,7 +4,7 @@ RUN := $(VENV)/bin
 DEMO ?= 0
 ARGS ?=
 
-.PHONY: help up test lint bench soak lock clean
+.PHONY: help up test lint bench soak faults lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make lint        style and types"
 	@echo "make bench       figures, one JSON line each"
 	@echo "make soak        an hour of the market in a minute: eight workers within the limits (CLOCK_RATE=1: a real hour)"
+	@echo "make faults      rounds of kill -9 for commands, workers and servers (ROUNDS=50 SEED=1)"
 	@echo "make lock        choose package versions anew (needs uv)"
 	@echo "make clean       remove what make installed; your data in local_data stays"
 
@@ -34,6 +35,11 @@ bench: $(VENV)/.dev node_modules/.dev
 
 soak: $(VENV)/.dev
 	@exec $(RUN)/python -m tests.soak
+
+ROUNDS ?= 50
+SEED ?= 1
+faults: $(VENV)/.dev node_modules/.dev
+	@ROUNDS=$(ROUNDS) SEED=$(SEED) exec $(RUN)/python -m pytest --capture=no --no-header tests/faults/test_faults.py $(ARGS)
 
 LOCK := uv pip compile pyproject.toml --group build --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet

@@ -1,14 +1,15 @@
-"""What a worker does when it starts: its queues, its log, work that a stop left behind; and beat's first word."""
+"""What a worker does when it starts: its queues, its log, work that was left behind; and beat's first word."""
 
 import asyncio
 import logging
 from typing import Any
 
-from celery import signals
+from celery import bootsteps, signals
 
 from app import log, wiring
 from app.settings import Settings, load_settings
 from app.stores import heartbeat
+from celery_app.celery_main import app
 from celery_app.configuration import COMMON_QUEUE, queue_of
 from celery_app.orders import order
 
@@ -22,13 +23,29 @@ def _log_our_way(loglevel: int, logfile: str | None, **_: Any) -> None:
     log.configure(logging.getLevelName(loglevel), file=logfile)
 
 
-def _take_up(sender: Any, **_: Any) -> None:
-    served = sender.app.amqp.queues.consume_from
-    order("ensure_partitions")
-    for exchange in load_settings().exchange_names:
-        if queue_of(exchange) in served:
+class TakeUp(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Part of a worker's connection to Redis: each new one has jobs worked on whose messages an older one lost.
+
+    What ran when a connection broke was cancelled, and its message would come again after VISIBILITY_S only.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, consumer: Any) -> None:
+        for exchange in _served(consumer.app):
             order("resume", exchange, True)
-            order("first_fill", exchange)
+
+
+def _begin(sender: Any, **_: Any) -> None:
+    order("ensure_partitions")
+    for exchange in _served(sender.app):
+        order("first_fill", exchange)
+
+
+def _served(celery: Any) -> list[str]:
+    """The exchanges whose queues this worker serves."""
+    queues = celery.amqp.queues.consume_from
+    return [exchange for exchange in load_settings().exchange_names if queue_of(exchange) in queues]
 
 
 def _tell_beat(**_: Any) -> None:
@@ -43,4 +60,5 @@ async def _told(settings: Settings) -> None:
 signals.beat_init.connect(_tell_beat)
 signals.celeryd_after_setup.connect(_serve_common_queue)
 signals.setup_logging.connect(_log_our_way)
-signals.worker_ready.connect(_take_up)
+signals.worker_ready.connect(_begin)
+app.steps["consumer"].add(TakeUp)

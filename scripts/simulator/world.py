@@ -24,7 +24,7 @@ class World:
     clock: Clock
     faults: Faults
     limits: Limits
-    #: A request's method, path, query and time; once it is answered its `status`, and `cut` where half of it was sent.
+    #: A request's method, path, query and time; once answered its `status`, and `cut` where half of it was sent.
     log: deque[dict[str, str | int]] = field(default_factory=lambda: deque(maxlen=LOGGED))
 
 

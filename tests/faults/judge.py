@@ -18,7 +18,9 @@ SELECT (SELECT count(*) FROM fetch_leases) AS leases,
     (SELECT count(*) FROM fetch_jobs WHERE state IN ('queued', 'running')) AS jobs,
     (SELECT count(*) FROM ohlcvs_errors WHERE repaired_at IS NULL) AS failures
 """
-_BARS = "SELECT bucket, open, high, low, close, volume::float8 FROM exact_{}($1, '-infinity', 'infinity') ORDER BY 1"
+_BARS = (
+    "SELECT bucket, open, high, low, close, volume::float8 FROM exact_{}($1, '-infinity', 'infinity') ORDER BY 1"
+)
 
 
 async def judge_database(database: Database, simulator: Simulator, exchange: str, span: Span) -> int:

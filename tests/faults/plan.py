@@ -1,4 +1,4 @@
-"""What happens in a round: which market's history is fetched, what its exchange does wrong, and who is killed when."""
+"""What happens in a round: whose history is fetched, what the exchange does wrong, and who is killed when."""
 
 import random
 from dataclasses import dataclass

@@ -57,9 +57,7 @@ class Play:
                 await self._asked_more(kill.after_requests)
                 self.simulator.call("DELETE", "/_sim/faults")
                 self.simulator.fault(self.round.exchange, fault["kind"], **_without_kind(fault))
-                print(kill.victim.value, fault, self._requests(), time.monotonic(), flush=True)
                 await self._kill(kill)
-                print("back", self._requests(), time.monotonic(), flush=True)
             self.simulator.call("DELETE", "/_sim/faults")
             await self._end()
 

@@ -1,4 +1,4 @@
-"""The program's own PostgreSQL and Redis in a folder of a round's own, killed like by a power cut and started again."""
+"""The program's own PostgreSQL and Redis in a folder of a round's own, killed and started again."""
 
 import asyncio
 import shutil
@@ -30,9 +30,15 @@ class KillableServer:
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     async def start(self) -> None:
+        """Return when it answers."""
         self.made.prepare()
+        self.process = self._started()
+        async with asyncio.timeout(START_LIMIT_S):
+            await self.made.until_ready()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 self.made.command(),
                 env=_ENVIRONMENT,
                 stdout=output,
@@ -40,8 +46,6 @@ class KillableServer:
                 preexec_fn=die_with_the_session,
                 **self.made.user.options(),
             )
-        async with asyncio.timeout(START_LIMIT_S):
-            await self.made.until_ready()
 
     def kill(self) -> None:
         """SIGKILL to it and to all that it started, of which none goes on for a moment longer."""
