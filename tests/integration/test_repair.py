@@ -194,6 +194,22 @@ async def test_looking_finds_gaps_failures_lost_minutes_and_rows_that_nobody_ask
     assert await instance.rows(market.id, part(0, 100)) == instance.truth(market, part(0, 100))
 
 
+async def test_nothing_before_a_horizon_is_looked_for(instance: Instance) -> None:
+    (market,) = await instance.know("binance", "BTC/USDT")
+    r, adapter, old = instance.resources, registry.get("binance"), days_ago(instance, 3, 60)
+    await instance.fill([market], old)
+    await lose(instance, market, old)
+    await fail(r.stores.db, Span(old.start_ms - HOUR_MS, old.start_ms), r.clock.now_ms() - HOUR_MS)
+    async with r.stores.db.begin() as connection:
+        await connection.execute("UPDATE coverage SET horizon = bucket_daily($1::timestamptz)", r.clock.now_ms())
+    ever = Span(0, old.end_ms)
+    assert await look(adapter, [market], ever, old, stores=r.stores, clock=r.clock) == ({}, {}, 0)
+    repairs = RepairStore(r.stores.db)
+    due = await repairs.due("binance", r.clock.now_ms())
+    assert await repairs.plan("binance", due, r.clock.now_ms(), "repair") is None
+    assert await audit(instance, "binance") == 0
+
+
 @pytest.mark.parametrize("exchange", registry.names())
 async def test_verifying_finds_each_minute_that_differs_and_changes_nothing_unless_told(
     instance: Instance, exchange: str

@@ -62,8 +62,9 @@ END $$;
 COMMENT ON FUNCTION note_revised_candle IS 'Keeps the values of a minute that other values replace.';
 -- Whoever replaces them, the program or hands. A source that only confirms the values makes no revision.
 CREATE TRIGGER candles_revised AFTER UPDATE ON candles FOR EACH ROW
-    WHEN ((old.open, old.high, old.low, old.close, old.volume, old.quote_volume, old.trades)
-        IS DISTINCT FROM (new.open, new.high, new.low, new.close, new.volume, new.quote_volume, new.trades))
+    WHEN (old.open IS DISTINCT FROM new.open OR old.high IS DISTINCT FROM new.high OR old.low IS DISTINCT FROM new.low
+        OR old.close IS DISTINCT FROM new.close OR old.volume IS DISTINCT FROM new.volume
+        OR old.quote_volume IS DISTINCT FROM new.quote_volume OR old.trades IS DISTINCT FROM new.trades)
     EXECUTE FUNCTION note_revised_candle();
 COMMENT ON TRIGGER candles_revised ON candles IS 'Corrected minutes keep their old values.';
 

@@ -31,6 +31,7 @@ CREATE FUNCTION known_minutes_as_of(symbol_id int, as_of timestamptz) RETURNS ts
 $$;
 COMMENT ON FUNCTION known_minutes_as_of IS 'What known_minutes() would have answered at a moment.';
 
+-- Both bounds stand beside the candles' own time, so that only the partitions that they are in are looked at.
 CREATE FUNCTION minutes_as_of(symbol_id int, starts timestamptz, ends timestamptz, as_of timestamptz)
 RETURNS TABLE (bucket timestamptz, open float8, high float8, low float8, close float8,
     volume float8, quote_volume float8, trades int)
@@ -40,16 +41,18 @@ LANGUAGE sql STABLE AS $$
         CASE WHEN r.id IS NULL THEN c.volume ELSE r.volume END,
         CASE WHEN r.id IS NULL THEN c.quote_volume ELSE r.quote_volume END,
         CASE WHEN r.id IS NULL THEN c.trades ELSE r.trades END
-    FROM unnest(tstzmultirange(tstzrange($2, greatest($2, least($3, $4)))) - arrived_after($1, $4)) AS piece
-    CROSS JOIN LATERAL (
-        SELECT * FROM candles AS c WHERE c.symbol_id = $1 AND c.time >= lower(piece) AND c.time < upper(piece)
-            AND c.time <= $4 - interval '1 minute'
-    ) AS c
+    FROM (
+        SELECT coalesce(range_agg(a.span), '{}') AS spans FROM candle_arrivals AS a
+        WHERE a.symbol_id = $1 AND a.arrived_at > $4 AND a.span && tstzrange($2, greatest($2, $3))
+    ) AS later
+    CROSS JOIN candles AS c
     LEFT JOIN (
         SELECT DISTINCT ON (v.time) v.* FROM candle_revisions AS v
         WHERE v.symbol_id = $1 AND v.time >= $2 AND v.time < $3 AND v.superseded_at > $4
         ORDER BY v.time, v.id
     ) AS r ON r.time = c.time
+    WHERE c.symbol_id = $1 AND c.time >= $2 AND c.time < $3 AND c.time <= $4 - interval '1 minute'
+        AND NOT later.spans @> c.time
 $$;
 COMMENT ON FUNCTION minutes_as_of IS
     'The minutes of a symbol that start in [starts, ends) with the values that were known at a moment: the oldest that were superseded later, or the present ones.';
