@@ -4,14 +4,19 @@ import asyncio
 import logging
 from typing import Any
 
+import structlog
 from celery import bootsteps, signals
 
-from app import log, wiring
+from app import wiring
+from app.log import configure
 from app.settings import Settings, load_settings
 from app.stores import heartbeat
 from celery_app.celery_main import app
 from celery_app.configuration import COMMON_QUEUE, queue_of
 from celery_app.orders import order
+from common.errors import Retryable
+
+log = structlog.get_logger(__name__)
 
 
 def _serve_common_queue(sender: str, instance: Any, **_: Any) -> None:
@@ -20,7 +25,7 @@ def _serve_common_queue(sender: str, instance: Any, **_: Any) -> None:
 
 
 def _log_our_way(loglevel: int, logfile: str | None, **_: Any) -> None:
-    log.configure(logging.getLevelName(loglevel), file=logfile)
+    configure(logging.getLevelName(loglevel), file=logfile)
 
 
 class TakeUp(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
@@ -32,8 +37,11 @@ class TakeUp(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no ty
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def start(self, consumer: Any) -> None:
-        for exchange in _served(consumer.app):
-            order("resume", exchange, True)
+        try:
+            for exchange in _served(consumer.app):
+                order("resume", exchange, True)
+        except Retryable as error:  # the connection after this one orders it again
+            log.warning("unfinished jobs wait", reason=str(error))
 
 
 def _begin(sender: Any, **_: Any) -> None:
