@@ -51,7 +51,7 @@ async def test_each_market_has_a_cell_a_day_that_says_its_states_in_words(addres
         assert await seen.page.get_attribute(cell(1, 2), "aria-label") == (
             "BTC/USDT on binance, 14 May 2024. "
             "Candle stored: 1,110 minutes · 77 %, No trades: 60 minutes · 4.1 %, "
-            "Exchange out of order: 30 minutes · 2 %, Being fetched: 60 minutes · 4.1 %, "
+            "Exchange outage: 30 minutes · 2 %, Being fetched: 60 minutes · 4.1 %, "
             "Failed: 120 minutes · 8.3 %, Not asked for yet: 60 minutes · 4.1 %"
         )
         style = str(await seen.page.get_attribute(cell(1, 2), "style"))

@@ -8,7 +8,7 @@ export const MINUTES_A_DAY = 1440;
 export const STATES = [
   { name: "present", says: "Candle stored" },
   { name: "empty", says: "No trades" },
-  { name: "outage", says: "Exchange out of order" },
+  { name: "outage", says: "Exchange outage" },
   { name: "fetching", says: "Being fetched" },
   { name: "failed", says: "Failed" },
   { name: "not_asked", says: "Not asked for yet" },
