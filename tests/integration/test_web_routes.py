@@ -216,6 +216,8 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         "ohlcvs",
         "revisions",
         "symbol-exchange",
+        "coverage",
+        "coverage/days",
         "analytics/geodr",
         "analytics/wr",
         "analytics/top20qvlm",
