@@ -11,6 +11,7 @@ from app.stores.budget import RedisBudget
 from app.stores.candles import CandleStore
 from app.stores.coverage import CoverageStore
 from app.stores.database import Database, open_database
+from app.stores.erase import EraseStore
 from app.stores.errors import ErrorStore
 from app.stores.minutes import MinuteStore
 from app.stores.outages import OutageStore
@@ -37,6 +38,7 @@ class Stores:
     outages: OutageStore
     minutes: MinuteStore
     retention: RetentionStore
+    erase: EraseStore
 
 
 def known_exchanges() -> tuple[str, ...]:
@@ -71,6 +73,7 @@ async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "")
             OutageStore(db),
             MinuteStore(db),
             RetentionStore(db),
+            EraseStore(db),
         )
     finally:
         await db.close()

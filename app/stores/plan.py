@@ -71,6 +71,14 @@ class PlanStore:
                 await connection.execute(sql("plan_finish"), job_id, now_ms)
         return int(job_id)
 
+    async def missing(self, symbol_ids: Sequence[int], span: Span) -> dict[int, list[Span]]:
+        """What `create` would plan, by symbol."""
+        found: dict[int, list[Span]] = {symbol_id: [] for symbol_id in symbol_ids}
+        async with self._db.connection() as connection:
+            for symbol_id, start_ms, end_ms in await connection.fetch(sql("plan_missing"), list(found), *span):
+                found[symbol_id].append(Span(start_ms, end_ms))
+        return found
+
     def present(self, worker: str) -> AbstractAsyncContextManager[Callable[[], bool]]:
         """Hold leases as `worker`; those of one that died are free at once. presence.py says what this gives."""
         return present(self._db, worker)

@@ -1,102 +1,162 @@
-"""`fetch` and `resume`: plan history, order the workers to get it, and show how far they are."""
+"""`fetch`: plan history, have the workers get it, and show how far they are; with freqtrade's flags too."""
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from redis.asyncio import Redis
 from rich.console import Console
 
-from app import log, wiring
-from app.jobs import asked, instruments
-from app.settings import Settings, load_settings
-from celery_app.orders import order_work
-from common.clock import Clock
+from app import wiring
+from app.jobs import asked, freqtrade, instruments
+from app.settings import load_settings
+from app.stores.symbols import StoredSymbol
 from common.errors import BadInput
 from common.ports import Exchange, Priority
 from common.span import Span
-from fetchers import registry
-from scripts.commands.progress import counted
-from scripts.commands.watch import Watch
+from scripts.commands import meant
+from scripts.commands.confirm import confirmed
+from scripts.commands.desk import Desk, open_desk
+from scripts.commands.jobs import DetachOption, JsonOption, one_exchange, work
+from scripts.commands.outlook import foretell
+from scripts.commands.progress import Display, counted, display
 
-ExchangeOption = Annotated[str, typer.Option(help="Which exchange: " + ", ".join(registry.names()) + ".")]
 StartOption = Annotated[str, typer.Option(help=f"First minute, {asked.TIME_FORM} in UTC.")]
 EndOption = Annotated[str, typer.Option(help="Minute after the last one, like --start.")]
 SymbolsOption = Annotated[
     str | None, typer.Option(help="Such as BTC/USDT,ETH/USDT; without it all that SYMBOLS selects.")
 ]
-DetachOption = Annotated[bool, typer.Option("--detach", help="Do not wait; the workers go on by themselves.")]
+PairsOption = Annotated[
+    list[str] | None,
+    typer.Option("--pairs", "-p", help="A market, or a regular expression such as .*/USDT; several may follow."),
+]
+DaysOption = Annotated[int | None, typer.Option(help="From midnight so many days ago until now.")]
+TimerangeOption = Annotated[str, typer.Option(help=f"{freqtrade.TIMERANGE_FORM}, either end open; or unix times.")]
+TimeframesOption = Annotated[
+    list[str] | None,
+    typer.Option("--timeframes", "-t", help="Minutes are fetched; every other timeframe is made of them."),
+]
+PrependOption = Annotated[bool, typer.Option("--prepend", help="As always: older minutes are filled.")]
+InactiveOption = Annotated[
+    bool, typer.Option("--include-inactive-pairs", help="Expressions find markets not under trade too.")
+]
+EraseOption = Annotated[bool, typer.Option("--erase", help="First delete all that is stored of these markets.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before --erase.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be asked for.")]
+MoreArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="More pairs and timeframes, after --pairs or --timeframes.", metavar="[MORE]"),
+]
 
 
 def fetch(
-    exchange: ExchangeOption = "",
+    more: MoreArgument = None,
+    exchange: meant.ExchangeOption = "",
     start: StartOption = "",
     end: EndOption = "",
     symbols: SymbolsOption = None,
+    pairs: PairsOption = None,
+    days: DaysOption = None,
+    timerange: TimerangeOption = "",
+    timeframes: TimeframesOption = None,
+    prepend: PrependOption = False,
+    inactive: InactiveOption = False,
+    erase: EraseOption = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
     detach: DetachOption = False,
+    json: JsonOption = False,
 ) -> None:
-    """Fill the history from --start to --end (excluded), asking only for what was never asked."""
+    """Fill the history from --start to --end (excluded), newest first, asking only for what was never asked."""
     settings = load_settings()
-    adapter = _exchange(settings, exchange)
-    span = asked.parse_span(start, end, wiring.clock(settings).now_ms())
-    if symbols is not None and not symbols.strip(" ,"):
-        raise BadInput("symbols", "--symbols names no market; write them as BTC/USDT,ETH/USDT.")
-    _finish(_fetch(settings, adapter, span, symbols, detach))
-
-
-def resume(exchange: ExchangeOption = "", detach: DetachOption = False) -> None:
-    """Go on with the unfinished jobs of an exchange, or of all."""
-    settings = load_settings()
-    _finish(_resume(settings, _exchange(settings, exchange).name if exchange else None, detach))
+    adapter = one_exchange(settings, exchange)
+    span = freqtrade.parse_span(start, end, days, timerange or None, wiring.clock(settings).now_ms())
+    names, others = _names(symbols, pairs, timeframes, more or [])
+    if erase and dry_run:
+        raise BadInput("erase", "Say --erase or --dry-run; --erase tells how much it deletes, and asks.")
+    if others:
+        typer.echo(f"Minutes are fetched; {', '.join(others)} is made of them by itself.", err=True)
+    asking = _Asking(adapter, span, names, inactive, erase, yes, dry_run, detach)
+    raise typer.Exit(meant.run(_fetch(asking, display(Console(), json=json))))
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    settings: Settings
-    clock: Clock
-    redis: Redis
-    stores: wiring.Stores
-    console: Console
-
-    def say(self, sentence: str) -> None:
-        self.console.print(sentence, soft_wrap=True, highlight=False, markup=False)
-
-
-@asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[_Desk]:
-    redis = wiring.open_redis(settings)
-    try:
-        async with wiring.open_stores(settings, role="fetch") as stores:
-            yield _Desk(settings, wiring.clock(settings), redis, stores, Console())
-    finally:
-        await redis.aclose()
+class _Asking:
+    exchange: Exchange
+    span: Span
+    names: Sequence[str] | None
+    inactive: bool
+    erase: bool
+    yes: bool
+    dry_run: bool
+    detach: bool
 
 
-async def _fetch(settings: Settings, exchange: Exchange, span: Span, symbols: str | None, detach: bool) -> int:
-    async with _open(settings) as desk:
-        await _know_markets(desk, exchange)
-        stored = await desk.stores.symbols.load(exchange.name)
-        chosen = (
-            asked.selected(exchange.name, settings.symbols, stored.values())
-            if symbols is None
-            else asked.named(symbols, stored)
-        )
+def _names(
+    symbols: str | None, pairs: Sequence[str] | None, timeframes: Sequence[str] | None, more: Sequence[str]
+) -> tuple[Sequence[str] | None, list[str]]:
+    """Markets, None where none is named, and timeframes other than 1m.
+
+    freqtrade's options take several words; those after the first arrive as `more`.
+    """
+    if symbols is not None and pairs:
+        raise BadInput("symbols", "Say --symbols or --pairs, which mean the same.")
+    if more and not (pairs or timeframes):
+        raise BadInput("more", f"{more[0]!r} belongs to no option; name markets with --symbols or --pairs.")
+    if symbols is not None and not symbols.strip(" ,"):
+        raise BadInput("symbols", "--symbols names no market; write them as BTC/USDT,ETH/USDT.")
+    units = [word for word in more if freqtrade.is_timeframe(word) or not pairs]
+    rest = [word for word in more if word not in units]
+    listed = [symbols] if symbols is not None else [*pairs, *rest] if pairs else None
+    return listed, freqtrade.others_than_minutes([*(timeframes or []), *units])
+
+
+async def _fetch(asking: _Asking, shown: Display) -> int:
+    exchange, span = asking.exchange, asking.span
+    async with open_desk(load_settings(), "fetch") as desk:
+        chosen = await _choose(desk, asking)
         ids = [one.id for one in chosen]
-        _tell_horizons(desk, await desk.stores.retention.horizons(ids), len(ids), span)
+        _tell_horizons(shown, await desk.stores.retention.horizons(ids), len(ids), span)
+        if asking.dry_run:
+            return await foretell(desk, exchange, chosen, span, shown)
+        if asking.erase:
+            await _erase(desk, chosen, asking, shown)
         job_id = await desk.stores.plan.create(exchange.name, ids, span)
         what = f"{counted(len(chosen), 'market')} of {exchange.name}"
         if (await desk.stores.plan.progress(job_id)).state == "done":
-            desk.say(
-                f"Already complete: {what}, {asked.time_text(span.start_ms)} to {asked.time_text(span.end_ms)}."
-            )
+            times = f"{asked.time_text(span.start_ms)} to {asked.time_text(span.end_ms)}"
+            shown.say(f"Already complete: {what}, {times}.", status=0)
             return 0
-        return await _work(desk, {exchange.name: [job_id]}, what, detach)
+        return await work(desk, {exchange.name: [job_id]}, what, asking.detach, shown)
 
 
-def _tell_horizons(desk: _Desk, horizons: Mapping[int, int], markets: int, span: Span) -> None:
+async def _choose(desk: Desk, asking: _Asking) -> list[StoredSymbol]:
+    name = asking.exchange.name
+    await instruments.ensure_known(
+        asking.exchange,
+        get=lambda request: desk.http.get_retrying(asking.exchange, request, attempts=2, priority=Priority.LIVE),
+        symbols=desk.stores.symbols,
+        clock=desk.clock,
+    )
+    stored = await desk.stores.symbols.load(name)
+    if asking.names is None:
+        return asked.selected(name, desk.settings.symbols, stored.values())
+    return freqtrade.choose_pairs(asking.names, stored, inactive=asking.inactive)
+
+
+async def _erase(desk: Desk, chosen: Sequence[StoredSymbol], asking: _Asking, shown: Display) -> None:
+    candles = await desk.stores.erase.count([one.id for one in chosen])
+    what = f"{counted(candles, 'candle')} of {counted(len(chosen), 'market')} of {asking.exchange.name}"
+    question = f"Delete {what} with all revisions? What is not fetched again does not come back."
+    if candles:
+        confirmed(question, yes=asking.yes)
+    for one in chosen:
+        await desk.stores.erase.erase(one.id)
+    await desk.stores.rollups.refresh()
+    shown.say(f"Deleted {what}.", deleted=candles)
+
+
+def _tell_horizons(shown: Display, horizons: Mapping[int, int], markets: int, span: Span) -> None:
     """Say what retention has no place for; BadInput when that is all."""
     late = [ms for ms in horizons.values() if ms > span.start_ms]
     if not late:
@@ -106,64 +166,6 @@ def _tell_horizons(desk: _Desk, horizons: Mapping[int, int], markets: int, span:
         raise BadInput(
             "end", f"These {counted(markets, 'market')} {kept} or later (retention): nothing is asked for."
         )
-    desk.say(
+    shown.say(
         f"{len(late)} of {counted(markets, 'market')} {kept} or later (retention): what is older is not asked."
     )
-
-
-async def _resume(settings: Settings, exchange: str | None, detach: bool) -> int:
-    async with _open(settings) as desk:
-        jobs: dict[str, list[int]] = {}
-        for job in await desk.stores.plan.unfinished(exchange):
-            jobs.setdefault(job.exchange, []).append(job.id)
-        if not jobs:
-            desk.say(f"Nothing to resume: no job{f' of {exchange}' if exchange else ''} is unfinished.")
-            return 0
-        what = f"{counted(sum(map(len, jobs.values())), 'unfinished job')} of {', '.join(jobs)}"
-        return await _work(desk, jobs, what, detach)
-
-
-async def _know_markets(desk: _Desk, exchange: Exchange) -> None:
-    http = wiring.open_http(desk.settings, desk.redis)
-    try:
-        await instruments.ensure_known(
-            exchange,
-            get=lambda request: http.get_retrying(exchange, request, attempts=2, priority=Priority.LIVE),
-            symbols=desk.stores.symbols,
-            clock=desk.clock,
-        )
-    finally:
-        await http.close()
-
-
-async def _work(desk: _Desk, jobs: Mapping[str, list[int]], what: str, detach: bool) -> int:
-    for exchange, numbers in jobs.items():
-        for number in numbers:
-            await order_work(desk.redis, exchange, number)
-    watch = Watch(desk.stores.plan, jobs, what, desk.console)
-    if detach:
-        watch.say(f"{watch.names()} planned: {what}. `candlehouse status` shows how far it is.")
-        return 0
-    try:
-        return await watch.until_over()
-    except asyncio.CancelledError:
-        watch.say(f"{watch.names()} goes on without this window. `candlehouse status` shows how far it is.")
-        raise
-
-
-def _exchange(settings: Settings, name: str) -> Exchange:
-    if not name:
-        known = ", ".join(registry.names())
-        raise BadInput("exchange", f"Say --exchange, one of {known}.", known)
-    exchange = registry.get(name.strip().lower())
-    asked.check_open(exchange, settings.rest_url(exchange.name))
-    return exchange
-
-
-def _finish(work: Coroutine[Any, Any, int]) -> None:
-    log.configure("WARNING")
-    try:
-        status = asyncio.run(work)
-    except KeyboardInterrupt:
-        status = 130
-    raise typer.Exit(status)

@@ -25,6 +25,8 @@ from common.span import Span
 from fetchers import registry
 from fetchers.binance_vision import months
 from fetchers.files import FileHost
+from scripts.commands import progress
+from scripts.commands.desk import open_desk
 from scripts.commands.import_display import Display, display
 from scripts.commands.import_markets import know_markets
 from scripts.commands.progress import counted
@@ -137,16 +139,13 @@ async def _rest(asking: _Asked, stores: wiring.Stores, markets: list[StoredSymbo
     if asking.rest == "none":
         shown.say(f"{what[0].upper()}{what[1:]}: `candlehouse fetch --exchange {EXCHANGE}` asks for them.")
         return 1 if refused else 0
-    job_id = await stores.plan.create(EXCHANGE, [one.id for one in markets], span)
-    redis = wiring.open_redis(asking.settings)
-    try:
-        await order_work(redis, EXCHANGE, job_id)
-    finally:
-        await redis.aclose()
-    shown.say(f"Job {job_id} asks Binance's REST for {what}.", job=job_id, minutes=minutes)
-    if asking.rest == "detached":
-        return 1 if refused else 0
-    console = Console(quiet=asking.json)
-    return await Watch(
-        stores.plan, {EXCHANGE: [job_id]}, f"the rest of {counted(len(markets), 'market')}", console
-    ).until_over()
+    async with open_desk(asking.settings, "import") as desk:
+        job_id = await desk.stores.plan.create(EXCHANGE, [one.id for one in markets], span)
+        await order_work(desk.redis, EXCHANGE, job_id)
+        shown.say(f"Job {job_id} asks Binance's REST for {what}.", job=job_id, minutes=minutes)
+        if asking.rest == "detached":
+            return 1 if refused else 0
+        rest = f"the rest of {counted(len(markets), 'market')}"
+        return await Watch(
+            desk, {EXCHANGE: [job_id]}, rest, progress.display(Console(), json=asking.json)
+        ).until_over()

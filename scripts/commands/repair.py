@@ -19,7 +19,7 @@ from common.span import DAY_MS, Span
 from fetchers import registry
 from scripts.commands import meant
 from scripts.commands.desk import Desk, open_desk
-from scripts.commands.progress import counted
+from scripts.commands.progress import counted, display
 from scripts.commands.watch import Watch
 
 #: How much of the newest history is looked through minute by minute where no --start says more.
@@ -92,7 +92,7 @@ async def _repair(
         jobs = {one.exchange: [one.job] for one in done if one.job is not None}
         if not jobs or detach or json:
             return status
-        watch = Watch(desk.stores.plan, jobs, f"repair of {', '.join(jobs)}", Console())
+        watch = Watch(desk, jobs, f"repair of {', '.join(jobs)}", display(Console()))
         return await watch.until_over() or status
 
 

@@ -1,6 +1,7 @@
 """`fetch` and `resume` refuse a person's mistakes in one sentence with status 2, and change nothing."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import typer
 
 from scripts.cli import run
 from scripts.fetchers.rest import app
+from tests.fixtures.postgres import execute
 from tests.fixtures.simulator import Simulator, simulator
 from tests.fixtures.workers import environment
 
@@ -74,6 +76,16 @@ MISTAKES = [
 ]
 
 
+MISTAKES += [
+    (["cancel"], "Say which: the number of a fetch, --exchange, or --all."),
+    (["cancel", "7"], "There is no job 7."),
+    (["cancel", "7", "--all"], "Say which"),
+    (["fetch", "--exchange", "binance", *A_DAY, "BTC/USDT"], "belongs to no option"),
+    (["fetch", "--exchange", "binance", *A_DAY, "-t", "5x"], "Unknown interval '5x'"),
+    (["fetch", "--exchange", "binance", *A_DAY, "-p", "BTC/USDT", "--symbols", "BTC/USDT"], "which mean the same"),
+]
+
+
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES, ids=[words for _, words in MISTAKES])
 def test_a_mistake_is_one_sentence_and_status_2_and_plans_nothing(
     rest: CommandLine, postgres_url: str, arguments: list[str], words: str
@@ -96,6 +108,64 @@ def test_a_market_outside_symbols_can_be_named(rest: CommandLine, postgres_url: 
     status, said = rest("fetch", "--exchange", "bitfinex", *A_DAY, "--symbols", "tDUSK:USD", "--detach")
     assert status == 0 and "1 market of bitfinex" in said
     assert jobs(postgres_url) == 1
+
+
+def test_a_dry_run_tells_what_would_be_asked_and_plans_nothing(
+    rest: CommandLine, simulator: Simulator, postgres_url: str
+) -> None:
+    days = [
+        "fetch",
+        "--exchange",
+        "binance",
+        "--timerange",
+        "20260908-20260913",
+        "-p",
+        "BTC/USDT",
+        "ETH/USDT",
+        "-t",
+        "1m",
+        "1h",
+    ]
+    status, said = rest(*days, "--dry-run", "--json")
+    warned, told = said.splitlines()[::-1]
+    assert status == 0 and warned == "Minutes are fetched; 1h is made of them by itself."
+    fields = json.loads(told)
+    assert {name: fields[name] for name in ("symbols", "pages", "rows", "weight", "eta_s")} == {
+        "symbols": 2,
+        "pages": 16,
+        "rows": 2 * 5 * 1440,
+        "weight": 32,
+        "eta_s": 0,
+    }
+    assert jobs(postgres_url) == 0 and not [one for one in simulator.log() if "klines" in one["path"]]
+    status, said = rest(*days, "--dry-run")
+    assert "2 markets of binance: 16 pages with as many requests (weight 32), at most 14,400 rows" in said
+
+
+def test_erasing_asks_first_and_then_everything_is_fetched_anew(rest: CommandLine, postgres_url: str) -> None:
+    rest("fetch", "--exchange", "binance", *A_DAY, "--symbols", "BTC/USDT", "--detach")
+    rest("cancel", "1")
+    insert = "INSERT INTO ohlcvs VALUES ('2026-09-12 00:07+00', 'binance', 'BTC', 'USDT', 1, 1, 1, 1, 1)"
+    execute(postgres_url, insert)
+    again = ("fetch", "--exchange", "binance", *A_DAY, "-p", "btc/.*", "--erase")
+    assert rest(*again) == (2, "Nothing was changed: say --yes where nobody can be asked.\n")
+    assert rest(*again, "--dry-run")[0] == 2 and jobs(postgres_url) == 1
+    begun = "Job 2 planned: 1 market of binance. `candlehouse status` shows how far it is.\n"
+    assert rest(*again, "--yes", "--detach") == (0, f"Deleted 1 candle of 1 market of binance.\n{begun}")
+    assert rest(*again, "--yes") == (
+        2,
+        "Job 2 asks for what is to be erased; wait for it, or: candlehouse cancel 2\n",
+    )
+
+
+def test_fetches_are_cancelled_by_number_by_exchange_or_all(rest: CommandLine, postgres_url: str) -> None:
+    for exchange in ("binance", "bitfinex", "bittrex"):
+        rest("fetch", "--exchange", exchange, *A_DAY, "--detach")
+    assert rest("cancel", "2") == (0, "Job 2 of bitfinex is cancelled; what it stored stays.\n")
+    assert rest("cancel", "2") == (2, "Job 2 is over already: cancelled.\n")
+    assert rest("cancel", "--exchange", "binance")[1].startswith("Job 1 of binance is cancelled")
+    assert rest("cancel", "--all")[1].startswith("Job 3 of bittrex is cancelled")
+    assert rest("cancel", "--all") == (0, "Nothing to cancel: no job is unfinished.\n")
 
 
 def test_a_closed_exchange_says_so(rest: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

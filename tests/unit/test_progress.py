@@ -1,44 +1,80 @@
-"""How far a fetch is, shown on a terminal and elsewhere."""
+"""How far a fetch is, shown on a terminal, elsewhere, and to programs."""
 
 import io
+import json
 
 import pytest
 from rich.console import Console
 
 from app.stores.plan import Progress
 from scripts.commands import progress
+from scripts.commands.progress import Rate, Rates, Standing
 
 PLANNED = Progress("queued", 2880, 2880, 0, 0, 0, 0)
 HALF = Progress("running", 2880, 1440, 1440, 1, 1, 0)
 FAILED = Progress("failed", 2880, 0, 1440, 3, 0, 2)
+FAST = Rate(900.4, 40.2, 3723.0)
 
 
-def shown(*standings: Progress, terminal: bool) -> str:
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
-    with progress.display(console, "2 markets of bitfinex") as display:
+def shown(*standings: Standing, terminal: bool = False, for_programs: bool = False) -> str:
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=140, color_system=None)
+    with progress.display(console, json=for_programs) as display:
         for standing in standings:
-            display.show(standing)
+            display.show([standing])
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_elsewhere_than_on_a_terminal_it_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "FIRST_LINE_S", 0.0)
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
-    assert shown(PLANNED, HALF, FAILED, terminal=False).splitlines() == [
-        "2 markets of bitfinex: 0 % · waiting for a worker",
-        "2 markets of bitfinex: 50 % · 1,440 candles · 1 request",
-        "2 markets of bitfinex: 100 % · 1,440 candles · 3 requests · 2 failed",
-    ]
+def of(standing: Progress, rate: Rate = Rate(), waiting: str = "") -> Standing:  # noqa: B008 - a value
+    return Standing("bitfinex", standing, rate, waiting)
 
 
-def test_a_fetch_that_is_over_at_once_prints_no_line_of_progress() -> None:
-    assert shown(PLANNED, HALF, FAILED, terminal=False) == ""
+def test_elsewhere_than_on_a_terminal_nothing_is_shown() -> None:
+    assert shown(of(PLANNED), of(HALF), of(FAILED)) == ""
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (of(PLANNED), "waiting for a worker"),
+        (
+            of(HALF, FAST, "waiting for the limit"),
+            "1,440 candles · 1 request · 900 candles/s · 40 pages/min · 1:02:03 left · waiting for the limit",
+        ),
+        (of(FAILED), "1,440 candles · 3 requests · 2 failed"),
+    ],
+)
+def test_a_bar_tells_rates_and_failures_and_what_it_waits_for(standing: Standing, words: str) -> None:
+    assert progress.facts(standing) == words
 
 
 def test_on_a_terminal_it_is_a_bar_with_percent_and_failures() -> None:
-    text = shown(HALF, FAILED, terminal=True)
-    assert "2 markets of bitfinex" in text and "100%" in text and "2 failed" in text
+    text = shown(of(HALF), of(FAILED), terminal=True)
+    assert "bitfinex" in text and "100%" in text and "2 failed" in text
+
+
+def test_programs_get_an_object_a_line_and_always_the_last_one() -> None:
+    first, last = map(json.loads, shown(of(HALF, FAST), of(HALF), of(FAILED), for_programs=True).splitlines())
+    assert first == {
+        "event": "progress",
+        "exchange": "bitfinex",
+        **HALF._asdict(),
+        **FAST._asdict(),
+        "waiting": "",
+        "no_worker": False,
+    }
+    assert last["state"] == "failed" and last["errors"] == 2
+
+
+def test_rates_are_those_of_the_last_half_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now_s)
+    rates = Rates()
+    assert rates.of(Progress("running", 9000, 9000, 0, 0, 0, 0)) == Rate()
+    now_s = 100.0
+    assert rates.of(Progress("running", 9000, 6000, 3000, 3, 0, 0)) == Rate()
+    now_s = 110.0
+    assert rates.of(Progress("running", 9000, 5000, 3800, 4, 0, 0)) == Rate(80, 6, 50)
 
 
 def test_a_job_waits_until_somebody_has_leased_or_asked() -> None:
