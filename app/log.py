@@ -77,7 +77,10 @@ def _to_terminal(stream: TextIO) -> logging.Handler:
 
 def formatter(*, colors: bool) -> logging.Formatter:
     """How every line looks; app/web_log.json names it for uvicorn."""
-    render = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False)
+    # The renderer's own tracebacks show local variables, and what a connection is opened with is one.
+    render = structlog.dev.ConsoleRenderer(
+        colors=colors, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+    )
 
     def line(logger: Any, name: str, event: structlog.typing.EventDict) -> str:
         return without_passwords(render(logger, name, event))

@@ -58,6 +58,21 @@ def test_a_password_in_an_address_is_hidden(tmp_path: Path) -> None:
     )
 
 
+def test_an_error_is_told_without_the_values_of_its_variables(tmp_path: Path) -> None:
+    def connect(secret: str) -> None:
+        raise ConnectionError("refused")
+
+    log.configure("INFO", file=tmp_path / "a.log")
+    for logger in (structlog.get_logger("ours"), logging.getLogger("theirs")):
+        try:
+            connect("hunter2".upper())
+        except ConnectionError:
+            logger.exception("no connection")
+    told = (tmp_path / "a.log").read_text()
+    assert told.count("ConnectionError: refused") == 2
+    assert "HUNTER2" not in told
+
+
 def test_a_file_is_rotated_before_it_grows_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "MAX_BYTES", 2000)
     log.configure("INFO", file=tmp_path / "one.log")
