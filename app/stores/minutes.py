@@ -49,6 +49,12 @@ class MinuteStore:
         async with self._db.connection() as connection:
             return {row[0] for row in await connection.fetch(sql("minutes_known"), list(symbol_ids))}
 
+    async def stored(self, symbol_ids: Sequence[int]) -> dict[int, Span]:
+        """Of these, the markets with candles: from the first stored minute through the last."""
+        async with self._db.connection() as connection:
+            rows = await connection.fetch(sql("minutes_stored"), list(symbol_ids))
+        return {row[0]: Span(row[1], row[2] + MINUTE_MS) for row in rows}
+
     async def gaps(self, symbol_ids: Sequence[int], span: Span, now_ms: int) -> list[StateSpan]:
         """What was wanted and is not answered, without what is still settling; ascending by market and time."""
         until_ms = min(span.end_ms, now_ms - SETTLING_MS)

@@ -13,6 +13,7 @@ from app.settings import load_settings
 from app.stores.minutes import STATES, MarketMinutes
 from app.stores.symbols import StoredSymbol
 from scripts.commands.chosen import EndOption, ExchangeOption, JsonOption, StartOption, SymbolsOption, choose
+from scripts.commands.table import aligned
 
 Markets = Mapping[int, StoredSymbol]
 Found = Mapping[int, MarketMinutes]
@@ -50,12 +51,7 @@ def _lines(markets: Markets, found: Found) -> Iterator[str]:
         return
     titles = ["exchange", "market", "listed", "first", "last", "present", *STATES[1:], "of these gaps"]
     rows = [_row(markets[symbol_id], minutes) for symbol_id, minutes in found.items()]
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
-        left, right = zip(row[:2], widths[:2], strict=True), zip(row[2:], widths[2:], strict=True)
-        yield "  ".join(
-            [*(cell.ljust(width) for cell, width in left), *(cell.rjust(width) for cell, width in right)]
-        )
+    yield from aligned(titles, rows, left=2)
     yield "Minutes by state; present in percent of all between listing and now. candlehouse gaps tells what to do."
 
 
