@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app import tiers, wiring
+from app.disk import Room, room
 from app.settings import Settings
 from app.stores import heartbeat
 from app.stores.budget import BudgetState, budget_state
@@ -46,6 +47,7 @@ class Report:
     failures: int = 0
     horizons: Horizons = field(default_factory=lambda: Horizons(0, None, None))
     jobs: list[tuple[JobRow, Progress]] = field(default_factory=list)
+    room: Room | None = None
     troubles: list[str] = field(default_factory=list)
 
 
@@ -90,6 +92,9 @@ async def _stored(settings: Settings, report: Report) -> None:
         report.failures = await stores.errors.open_count()
         for job in await stores.plan.unfinished():
             report.jobs.append((job, await stores.plan.progress(job.id)))
+        report.room = await room(settings, stores.db, wiring.clock(settings).now_ms())
+        if report.room.warning:
+            report.troubles.append(report.room.warning)
 
 
 async def _tier(connection: Any, report: Report) -> None:

@@ -29,17 +29,11 @@ from app.settings_exchanges import EXCHANGE_SUFFIXES, variables
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import simulated
+from app.settings_values import MAJORS, Level, Port, Positive, Url
 from common.errors import BadInput
 from fetchers import registry
 
 CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "POSTGRES_HOST", "REDIS_HOST", "COMMON_HOST")
-
-Port = Annotated[int, Field(ge=1, le=65535, description="a port from 1 to 65535")]
-Positive = Annotated[int, Field(ge=1, description="a whole number from 1")]
-Url = Annotated[SecretStr | None, Field(description="an address such as scheme://user:password@host:port/name")]
-Level = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="DEBUG, INFO, WARNING or ERROR")]
-#: Liquid pairs; Bitfinex trades most against USD.
-MAJORS = "*:BTC:USDT,*:BTC:USD,*:ETH:USDT,*:ETH:USD,*:SOL:USDT,*:XRP:USDT,*:LTC:USDT,*:DOGE:USDT,*:ETH:BTC"
 
 
 class Settings(BaseSettings):
@@ -73,6 +67,7 @@ class Settings(BaseSettings):
     listen_address: str = ""
     web_token: SecretStr | None = None
     data_dir: Path = Path("local_data")
+    database_disk: str = ""
     log_dir: Path = Path("logs")
     log_level: Level = "INFO"
 

@@ -11,13 +11,14 @@ from typing import IO, TypeVar
 
 from pydantic import SecretStr
 
-from app import embedded, readiness, roles, running
+from app import disk, embedded, readiness, roles, running
 from app.ports import must_be_free
 from app.processes import Process, stop_leftovers
 from app.running import Running
 from app.settings import Settings, child_environment
 from app.settings_shared import connections, shared_environment
 from app.supervisor import Role, Supervisor
+from common.clock import Clock
 from common.errors import BadInput, Retryable
 
 #: Real seconds that a server or a one-time command may take; both are normally done in a few.
@@ -118,6 +119,7 @@ class _Start:
             for role in self._make_roles(settings, environment):
                 self._supervisor.start(role)
             await self._announce(self._state)
+            await disk.watch(settings, Clock(settings.clock_rate, settings.clock_anchor_ms))
             await asyncio.Event().wait()
         finally:
             await self._supervisor.stop_all_but(names, STOP_ROLES_S)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from app.disk import Room
 from app.messages import CandleMessage
 from app.stores.budget import BudgetState
 from app.stores.minutes import MarketMinutes, StateSpan
@@ -146,7 +147,7 @@ class Deps:
 
     `token` is what everybody must show; None where only this machine is let in.
     `heartbeat` reads what an exchange's stream last said of itself, `budget` how its rate budget stands,
-    `jobs` the fetches under way;
+    `jobs` the fetches under way, `room` how the database's disk stands;
     `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
     """
 
@@ -164,6 +165,7 @@ class Deps:
     budget: Callable[[str], Awaitable[BudgetState]]
     jobs: Callable[[], Awaitable[list[FetchProgress]]]
     figures: Figures
+    room: Callable[[], Awaitable[Room]]
     database_answers: Callable[[], Awaitable[None]]
     redis_answers: Callable[[], Awaitable[None]]
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app import wiring
+from app.disk import Room, room
 from app.settings import load_settings
 from app.stores import analytics, heartbeat
 from app.stores.budget import budget_state
@@ -76,6 +77,7 @@ async def open_wired() -> AsyncIterator[Deps]:
             wiring.clock(settings),
             wiring.known_exchanges(),
             settings.streaming,
+            room=lambda: room(settings, stores.db, wiring.clock(settings).now_ms()),
             token=settings.web_token if settings.public else None,
             broker=broker,
             egress=settings.egress_address,
@@ -89,6 +91,7 @@ def deps_of(
     exchanges: tuple[str, ...],
     streaming: tuple[str, ...],
     *,
+    room: Callable[[], Awaitable[Room]],
     token: SecretStr | None,
     broker: Redis,
     egress: str = "",
@@ -109,6 +112,7 @@ def deps_of(
         budget=partial(budget_state, redis, clock=clock, egress=egress),
         jobs=_jobs(stores.plan),
         figures=WiredFigures(stores, redis, broker, exchanges),
+        room=room,
         database_answers=_database_answers(stores.db),
         redis_answers=_redis_answers(redis),
     )

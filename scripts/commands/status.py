@@ -43,6 +43,8 @@ def _lines(found: Report) -> Iterator[str]:
     better = found.better.place > found.tier.place
     raised = f"; the server has {found.better}: candlehouse db raise-tier" if better else ""
     yield f"Storage tier {found.tier}{raised}."
+    if found.room:
+        yield found.room.free
     if found.horizons.symbols:
         yield _horizons(found.horizons)
     if found.failures:

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 
+from app.disk import Room
 from app.messages import encode, from_candle
 from app.stores.backlog import closed_candles
 from app.stores.budget import RedisBudget
@@ -131,6 +132,22 @@ async def test_how_an_exchanges_budget_stands_is_told(database: Database, redis_
         "candlehouse_budget_waiting{exchange=binance,priority=history}": 1,
     }
     assert {value for name, value in found.items() if "binance" not in name} == {0}
+
+
+async def test_the_databases_disk_is_told_and_left_out_where_it_cannot_be_seen(deps: Deps) -> None:
+    async with rest(deps) as web:
+        assert some(await scrape(web), "candlehouse_disk") == {
+            "candlehouse_disk_free_bytes{}": 3000,
+            "candlehouse_disk_total_bytes{}": 9000,
+            "candlehouse_disk_needed_bytes{}": 1840,
+        }
+    unseen = (await deps.room())._replace(disk=None)
+
+    async def room() -> Room:
+        return unseen
+
+    async with rest(replace(deps, room=room)) as web:
+        assert some(await scrape(web), "candlehouse_disk") == {"candlehouse_disk_needed_bytes{}": 1840}
 
 
 async def test_a_stream_that_does_not_run_is_told_as_stopped_and_without_an_age(web: httpx.AsyncClient) -> None:

@@ -93,6 +93,7 @@ async def _database(deps: Deps, scrape: Scrape) -> None:
     scrape.add("candlehouse_candles", stored.candles)
     scrape.add("candlehouse_symbols", stored.symbols)
     scrape.add("candlehouse_rollup_dirty_rows", stored.dirty)
+    await _disk(deps, scrape)
     for exchange, failures in stored.failures.items():
         scrape.add("candlehouse_fetch_failures", failures, exchange=exchange)
         scrape.add("candlehouse_gap_minutes", stored.gaps.get(exchange, 0), exchange=exchange)
@@ -100,6 +101,14 @@ async def _database(deps: Deps, scrape: Scrape) -> None:
     jobs = await deps.jobs()
     for exchange in stored.failures:
         _fetches([job for job in jobs if job.exchange == exchange], exchange, scrape)
+
+
+async def _disk(deps: Deps, scrape: Scrape) -> None:
+    room = await deps.room()
+    scrape.add("candlehouse_disk_needed_bytes", room.needed)
+    if room.disk:
+        scrape.add("candlehouse_disk_free_bytes", room.disk.free)
+        scrape.add("candlehouse_disk_total_bytes", room.disk.total)
 
 
 def _fetches(jobs: list[FetchProgress], exchange: str, scrape: Scrape) -> None:
