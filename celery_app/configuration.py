@@ -31,6 +31,7 @@ def configuration() -> dict[str, Any]:
     settings = load_settings()
     return {
         "broker_url": settings.celery_broker_url,
+        "broker_transport": "celery_app.broker:Transport",
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {"visibility_timeout": VISIBILITY_S},
         "task_queues": [_queue(name) for name in (*map(queue_of, registry.names()), COMMON_QUEUE)],
