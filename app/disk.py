@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Below this share of a disk, of a large one below so many bytes, a person is told whatever grows.
 LEAST_SHARE, LEAST_BYTES = 0.1, 10_000_000_000
+ADVICE = "make room, fetch less, or keep minutes for fewer days (RETAIN_MINUTES_DAYS)."
 #: Real seconds between two looks of `watch`.
 EVERY_S = 600
 
@@ -59,12 +60,27 @@ class Room(NamedTuple):
         if self.disk is None:
             return ""
         need = f"seven days of streams and planned fetches need up to {decimal(self.needed)}"
-        advice = "make room, fetch less, or keep minutes for fewer days (RETAIN_MINUTES_DAYS)."
         if self.needed > self.disk.free:
-            return f"The disk will be full: {self.free.removesuffix('.')}, and {need}; {advice}"
+            return f"The disk will be full: {self.free.removesuffix('.')}, and {need}; {ADVICE}"
         if self.disk.free < min(LEAST_SHARE * self.disk.total, LEAST_BYTES):
-            return f"The disk is nearly full: {self.free.removesuffix('.')}; {advice}"
+            return f"The disk is nearly full: {self.free.removesuffix('.')}; {ADVICE}"
         return ""
+
+    def fits(self, candles: int) -> bool | None:
+        """Whether so many more have place beside those that are coming; None where the disk cannot be seen."""
+        if self.disk is None:
+            return None
+        return not candles or self.needed + candles * self.candle.bytes <= self.disk.free
+
+    def outlook(self, candles: int) -> str:
+        """One sentence of whether so many more have place."""
+        fits = self.fits(candles)
+        if fits is None:
+            return f"Whether it fits is not known. {self.free}"
+        word, end = ("It fits", ".") if fits else ("It does not fit", f"; {ADVICE}")
+        more, free = decimal(candles * self.candle.bytes), self.free.removesuffix(".")
+        week = f"seven days of streams and planned fetches need up to {decimal(self.needed)} beside"
+        return f"{word}: up to {more}; {free}, and {week}{end}"
 
 
 async def room(settings: "Settings", db: Database, now_ms: int) -> Room:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from app import wiring
+from app.disk import Room, room
+from app.jobs import instruments
 from app.settings import Settings
 from app.stores.latest import LiveSink
+from app.stores.symbols import StoredSymbol
 from common.clock import Clock
-from common.ports import Exchange
+from common.ports import Exchange, Priority
 from fetchers.history import Get
 from fetchers.http import HttpClient
 
@@ -30,6 +33,20 @@ class Desk:
     def get(self, exchange: Exchange) -> Get:
         """Asks within the budget that all processes share, after whatever is live."""
         return lambda request: self.http.get_retrying(exchange, request, attempts=ATTEMPTS)
+
+    async def markets(self, exchange: Exchange) -> dict[str, StoredSymbol]:
+        """All that it lists, by key; it is asked where nothing is known yet."""
+        await instruments.ensure_known(
+            exchange,
+            get=lambda request: self.http.get_retrying(exchange, request, attempts=2, priority=Priority.LIVE),
+            symbols=self.stores.symbols,
+            clock=self.clock,
+        )
+        return await self.stores.symbols.load(exchange.name)
+
+    async def room(self) -> Room:
+        """How the database's disk stands."""
+        return await room(self.settings, self.stores.db, self.clock.now_ms())
 
 
 @asynccontextmanager

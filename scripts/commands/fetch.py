@@ -8,17 +8,17 @@ import typer
 from rich.console import Console
 
 from app import wiring
-from app.jobs import asked, freqtrade, instruments
+from app.jobs import asked, freqtrade
 from app.settings import load_settings
 from app.stores.symbols import StoredSymbol
 from common.errors import BadInput
-from common.ports import Exchange, Priority
+from common.ports import Exchange
 from common.span import Span
 from scripts.commands import meant
 from scripts.commands.confirm import confirmed
 from scripts.commands.desk import Desk, open_desk
 from scripts.commands.jobs import DetachOption, JsonOption, one_exchange, work
-from scripts.commands.outlook import foretell
+from scripts.commands.outlook import foretell, tell_room, warn_of_disk
 from scripts.commands.progress import Display, counted, display
 
 StartOption = Annotated[str, typer.Option(help=f"First minute, {asked.TIME_FORM} in UTC.")]
@@ -118,9 +118,11 @@ async def _fetch(asking: _Asking, shown: Display) -> int:
         ids = [one.id for one in chosen]
         _tell_horizons(shown, await desk.stores.retention.horizons(ids), len(ids), span)
         if asking.dry_run:
-            return await foretell(desk, exchange, chosen, span, shown)
+            tell_room(await desk.room(), await foretell(desk, exchange, chosen, span, shown), shown)
+            return 0
         if asking.erase:
             await _erase(desk, chosen, asking, shown)
+        await warn_of_disk(desk, ids, span, shown)
         job_id = await desk.stores.plan.create(exchange.name, ids, span)
         what = f"{counted(len(chosen), 'market')} of {exchange.name}"
         if (await desk.stores.plan.progress(job_id)).state == "done":
@@ -131,16 +133,9 @@ async def _fetch(asking: _Asking, shown: Display) -> int:
 
 
 async def _choose(desk: Desk, asking: _Asking) -> list[StoredSymbol]:
-    name = asking.exchange.name
-    await instruments.ensure_known(
-        asking.exchange,
-        get=lambda request: desk.http.get_retrying(asking.exchange, request, attempts=2, priority=Priority.LIVE),
-        symbols=desk.stores.symbols,
-        clock=desk.clock,
-    )
-    stored = await desk.stores.symbols.load(name)
+    stored = await desk.markets(asking.exchange)
     if asking.names is None:
-        return asked.selected(name, desk.settings.symbols, stored.values())
+        return asked.selected(asking.exchange.name, desk.settings.symbols, stored.values())
     return freqtrade.choose_pairs(asking.names, stored, inactive=asking.inactive)
 
 

@@ -1,9 +1,13 @@
-"""What a fetch would ask for, in words and for programs."""
+"""What a fetch would ask for and bring, in words and for programs."""
 
 from collections.abc import Sequence
 
+from rich.filesize import decimal
+
 from app import wiring
+from app.disk import Room
 from app.jobs.outlook import Outlook, look_ahead
+from app.stores.sizes import CandleBytes, SizeStore
 from app.stores.symbols import StoredSymbol
 from common.ports import Exchange
 from common.span import Span
@@ -14,7 +18,7 @@ from scripts.commands.progress import Display, counted, duration
 async def foretell(
     desk: Desk, exchange: Exchange, chosen: Sequence[StoredSymbol], span: Span, shown: Display
 ) -> int:
-    """Say what a fetch of these markets would ask for; nothing is planned. The exit status."""
+    """Say what a fetch of these markets would ask for; nothing is planned. The most rows that it can bring."""
     missing = await desk.stores.plan.missing([one.id for one in chosen], span)
     outlook = look_ahead(
         exchange,
@@ -23,17 +27,35 @@ async def foretell(
         now_ms=desk.clock.now_ms(),
         weight_per_minute=wiring.budget_weight(desk.settings, exchange.name),
     )
-    sentence = _sentence(exchange, outlook, len(chosen))
-    shown.say(sentence, exchange=exchange.name, **outlook._asdict(), eta_s=round(outlook.seconds))
-    return 0
+    candle = await SizeStore(desk.stores.db).of_candle()
+    facts = {**outlook._asdict(), "eta_s": round(outlook.seconds), "bytes": outlook.rows * candle.bytes}
+    shown.say(_sentence(exchange, outlook, len(chosen), candle), exchange=exchange.name, **facts)
+    return outlook.rows
 
 
-def _sentence(exchange: Exchange, outlook: Outlook, markets: int) -> str:
+def tell_room(room: Room, rows: int, shown: Display) -> None:
+    """Say whether so many rows have place on the database's disk."""
+    if rows:
+        disk = room.disk._asdict() if room.disk else {"free": None, "total": None}
+        shown.say(room.outlook(rows), **disk, needed=room.needed, fits=room.fits(rows))
+
+
+async def warn_of_disk(desk: Desk, symbol_ids: Sequence[int], span: Span, shown: Display) -> None:
+    """Say so before a fetch is planned whose rows have no place."""
+    missing = await desk.stores.plan.missing(symbol_ids, span)
+    room, rows = await desk.room(), sum(one.minutes() for spans in missing.values() for one in spans)
+    if room.fits(rows) is False:
+        tell_room(room, rows, shown)
+
+
+def _sentence(exchange: Exchange, outlook: Outlook, markets: int, candle: CandleBytes) -> str:
     if not outlook.pages:
         return f"Already complete: {counted(markets, 'market')} of {exchange.name}; nothing would be asked for."
     limit = f"{outlook.weight_per_minute:,} of {exchange.limits.weight_per_minute:,} weight a minute"
+    known = "measured here" if candle.measured else f"typical of tier {candle.tier}"
     return (
         f"{counted(outlook.symbols, 'market')} of {exchange.name}: {counted(outlook.pages, 'page')} with as many"
-        f" requests (weight {outlook.weight:,}), at most {counted(outlook.rows, 'row')},"
+        f" requests (weight {outlook.weight:,}), at most {counted(outlook.rows, 'row')}"
+        f" ({decimal(outlook.rows * candle.bytes)} at {candle.bytes} bytes a row, {known}),"
         f" about {duration(outlook.seconds)} at the allowed rate ({limit}). Nothing was planned."
     )
