@@ -140,13 +140,15 @@ async def _choose(desk: Desk, asking: _Asking) -> list[StoredSymbol]:
 
 
 async def _erase(desk: Desk, chosen: Sequence[StoredSymbol], asking: _Asking, shown: Display) -> None:
-    candles = await desk.stores.erase.count([one.id for one in chosen])
+    ids = [one.id for one in chosen]
+    await desk.stores.erase.check(ids)
+    candles = await desk.stores.erase.count(ids)
     what = f"{counted(candles, 'candle')} of {counted(len(chosen), 'market')} of {asking.exchange.name}"
     question = f"Delete {what} with all revisions? What is not fetched again does not come back."
     if candles:
         confirmed(question, yes=asking.yes)
-    for one in chosen:
-        await desk.stores.erase.erase(one.id)
+    for symbol_id in ids:
+        await desk.stores.erase.erase(symbol_id)
     await desk.stores.rollups.refresh()
     shown.say(f"Deleted {what}.", deleted=candles)
 

@@ -159,6 +159,27 @@ def test_erasing_asks_first_and_then_everything_is_fetched_anew(rest: CommandLin
     )
 
 
+def test_erasing_markets_of_which_a_job_asks_for_one_erases_none(rest: CommandLine, postgres_url: str) -> None:
+    rest("fetch", "--exchange", "binance", *A_DAY, "--symbols", "ETH/USDT", "--detach")
+    insert = "INSERT INTO ohlcvs VALUES ('2026-09-12 00:07+00', 'binance', 'BTC', 'USDT', 1, 1, 1, 1, 1)"
+    execute(postgres_url, insert)
+    erase = (
+        "fetch",
+        "--exchange",
+        "binance",
+        *A_DAY,
+        "--symbols",
+        "BTC/USDT,ETH/USDT",
+        "--erase",
+        "--yes",
+        "--detach",
+    )
+    refused = "Job 1 asks for what is to be erased; wait for it, or: candlehouse cancel 1\n"
+    assert rest(*erase) == (2, refused)
+    rest("cancel", "1")
+    assert rest(*erase)[1].startswith("Deleted 1 candle of 2 markets of binance.\nJob 2 planned")
+
+
 def test_fetches_are_cancelled_by_number_by_exchange_or_all(rest: CommandLine, postgres_url: str) -> None:
     for exchange in ("binance", "bitfinex", "bittrex"):
         rest("fetch", "--exchange", exchange, *A_DAY, "--detach")
