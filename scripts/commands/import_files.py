@@ -27,6 +27,7 @@ from fetchers import registry
 from scripts.commands.confirm import confirmed
 from scripts.commands.import_markets import know_markets
 from scripts.commands.progress import counted
+from scripts.commands.row_bar import row_bar
 
 Files = Annotated[list[Path], typer.Argument(help="One market's one-minute candles.")]
 ExchangeOption = Annotated[str, typer.Option(help="Which exchange: " + ", ".join(registry.names()) + ".")]
@@ -116,7 +117,8 @@ async def _run(asking: _Asked) -> None:
         confirmed("Import?", yes=asking.yes)
         stored = await _stored(market, stores, clock.now_ms())
         imports = ImportStore(stores.db, covers=asking.covers)
-        brought = [await file_rows.store(file, stored.id, imports, clock) for file in files]
+        with row_bar("candles", sum(one.good for one in found)) as more:
+            brought = [await file_rows.store(file, stored.id, imports, clock, more) for file in files]
         await refresh(stores.db, clock)
     rows, answered = sum(one.good for one in found), sum(one.answered for one in brought)
     left = f" {answered:,} were left out, for their minutes are answered for here." if answered else ""

@@ -21,6 +21,7 @@ from fetchers import registry
 from scripts.commands.confirm import confirmed
 from scripts.commands.import_markets import know_markets
 from scripts.commands.progress import counted
+from scripts.commands.row_bar import row_bar
 
 #: Lines of the summary, and examples of rows that were left out.
 _SHOWN, _EXAMPLES = 20, 5
@@ -81,7 +82,13 @@ async def _run(asking: _Asked) -> None:
         confirmed("Import?", yes=asking.yes)
         sums, clock = _Sums(), wiring.clock(asking.settings)
         imports = ImportStore(stores.db, covers=asking.covers)
-        await bring(there, planned, imports, stores.symbols, clock, sums.add)
+        with row_bar("candles", sum(one.span.minutes() for one in planned)) as more:
+
+            def add(progress: Progress) -> None:
+                sums.add(progress)
+                more(progress.rows + len(progress.faults))
+
+            await bring(there, planned, imports, stores.symbols, clock, add)
         await refresh(stores.db, clock)
         sums.tell()
 
