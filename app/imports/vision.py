@@ -55,7 +55,8 @@ Do = Callable[[StoredSymbol, Archive], Awaitable[Told]]
 class VisionImport:
     """`tell` hears of every archive, `month_over` of every month of every market when nothing of it is left.
 
-    With `every_day` also months that were over long ago are looked for day by day.
+    With `every_day` also months that were over long ago are looked for day by day. What ends before
+    a market's horizon (`horizons`, by symbol id) is not looked at, for none of it is kept.
     """
 
     mirror: Mirror
@@ -65,6 +66,7 @@ class VisionImport:
     tell: Callable[[Told], None]
     month_over: Callable[[], None]
     every_day: bool = False
+    horizons: Mapping[int, int] = field(default_factory=dict)
     _readers: asyncio.Semaphore = field(init=False)
     _known: Mapping[tuple[int, str], str] = field(init=False)
     _folder: Path = field(init=False)
@@ -81,7 +83,7 @@ class VisionImport:
 
     async def _each(self, markets: Sequence[StoredSymbol], span: Span, do: Do) -> None:
         self._known = await self.archives.known([market.id for market in markets])
-        work = _newest_first(markets, span)
+        work = self._newest_first(markets, span)
         async with asyncio.TaskGroup() as group:
             for _ in range(LANES):
                 group.create_task(self._lane(work, span, do))
@@ -92,7 +94,7 @@ class VisionImport:
             told = await do(market, month) if month.span.end_ms <= now_ms else None
             recent = month.span.end_ms + MONTHLY_WITHIN_MS > now_ms
             if told is None or (told.state is State.MISSING and (recent or self.every_day)):
-                for day in days(month, span):
+                for day in days(month, kept(market, span, self.horizons)):
                     if day.span.end_ms <= now_ms:
                         self.tell(await do(market, day))
             else:
@@ -165,8 +167,16 @@ class VisionImport:
         )
         await self.errors.record(failure, self.clock.now_ms())
 
+    def _newest_first(self, markets: Iterable[StoredSymbol], span: Span) -> Iterator[tuple[StoredSymbol, Archive]]:
+        """Months of all markets, so that every chart fills from its right end."""
+        each = [
+            (one, month)
+            for one in markets
+            for month in months(one.instrument.native, kept(one, span, self.horizons))
+        ]
+        return iter(sorted(each, key=lambda one: -one[1].span.start_ms))
 
-def _newest_first(markets: Iterable[StoredSymbol], span: Span) -> Iterator[tuple[StoredSymbol, Archive]]:
-    """Months of all markets, so that every chart fills from its right end."""
-    each = [(market, month) for market in markets for month in months(market.instrument.native, span)]
-    return iter(sorted(each, key=lambda one: -one[1].span.start_ms))
+
+def kept(market: StoredSymbol, span: Span, horizons: Mapping[int, int]) -> Span:
+    """What of `span` is not before the market's horizon."""
+    return Span(max(span.start_ms, horizons.get(market.id, span.start_ms)), span.end_ms)

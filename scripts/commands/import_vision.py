@@ -12,7 +12,7 @@ from rich.console import Console
 
 from app import log, wiring
 from app.imports.mirror import FolderMirror, HostMirror, Mirror
-from app.imports.vision import State, VisionImport
+from app.imports.vision import State, VisionImport, kept
 from app.jobs import asked
 from app.jobs.refresh import refresh
 from app.settings import Settings, load_settings
@@ -83,7 +83,8 @@ async def _run(asking: _Asked) -> int:
         _mirror(asking) as mirror,
     ):
         markets = await _markets(asking, stores)
-        count = sum(len(months(one.instrument.native, asking.span)) for one in markets)
+        horizons = await stores.retention.horizons([one.id for one in markets])
+        count = sum(len(months(one.instrument.native, kept(one, asking.span, horizons))) for one in markets)
         with display(Console(), count, json=asking.json, every_file=asking.dry_run) as shown:
             job = VisionImport(
                 mirror,
@@ -93,6 +94,7 @@ async def _run(asking: _Asked) -> int:
                 shown.tell,
                 shown.month_over,
                 every_day=asking.folder is not None,
+                horizons=horizons,
             )
             if asking.dry_run:
                 await job.plan(markets, asking.span)

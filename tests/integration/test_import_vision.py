@@ -120,6 +120,15 @@ async def test_months_of_both_units_are_stored_to_the_last_bit_and_only_once(
     assert await importing.stored() == everything
 
 
+async def test_archives_before_a_horizon_are_not_brought(importing: Importing, tmp_path: Path) -> None:
+    write_both(tmp_path)
+    job = importing.job(tmp_path)
+    job.horizons = {importing.market.id: JANUARY.span.start_ms}
+    await job.run([importing.market], SPAN)
+    assert (importing.told(), importing.months) == ([(JANUARY.name, State.IMPORTED)], 1)
+    assert await importing.stored() == whole(JANUARY, 1000)
+
+
 async def test_a_file_issued_again_is_imported_again(importing: Importing, tmp_path: Path) -> None:
     lines = archives.text(DECEMBER).splitlines(keepends=True)
     archives.write(tmp_path, DECEMBER, b"".join([lines[0].replace(b"100.", b"99."), *lines[1:-60]]))
