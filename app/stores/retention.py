@@ -74,7 +74,9 @@ class RetentionStore:
         for at in range(0, len(symbol_ids), _BATCH):
             async with self._alone() as connection:
                 batch = list(symbol_ids[at : at + _BATCH])
-                moved += [row[0] for row in await connection.fetch(sql("retention_move"), batch, horizon_ms)]
+                found = [row[0] for row in await connection.fetch(sql("retention_move"), batch, horizon_ms)]
+                await connection.execute(sql("retention_errors"), found, horizon_ms)
+                moved += found
         return moved
 
     async def left(self) -> list[tuple[int, Span]]:

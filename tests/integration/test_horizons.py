@@ -8,6 +8,7 @@ import pytest
 from app.jobs.retain import Retained, retain
 from app.stores.candles import CandleStore, StoredCandle, WriteResult, write_on
 from app.stores.database import Database
+from app.stores.errors import FetchError
 from app.stores.pages import Answered, Lease
 from app.stores.rollups import RollupStore
 from app.tiers import Tier, raise_to
@@ -86,6 +87,19 @@ async def test_before_a_horizon_nothing_is_wanted_planned_or_a_gap(stores: Store
     assert (await stores.coverage.missing([1, 2], PAGE)) == {1: [], 2: [PAGE]}
     old = await stores.plan.create("binance", [1], PAGE)
     assert (await stores.plan.progress(old)).state == "done"
+
+
+async def test_failures_of_minutes_that_are_not_kept_are_over_and_others_stay(database: Database) -> None:
+    stores = stores_of(database, CLOCK)
+    await list_symbols(database)
+    for start_ms in (T0, HORIZON_MS - MINUTE_MS):
+        span = Span(start_ms, start_ms + 2 * MINUTE_MS)
+        await stores.errors.record(FetchError("binance", "BTCUSDT", span, "Malformed", "cut", symbol_id=1), T0)
+    await stores.candles.write([candle(0, 1.0, 1, 1.0, True)])
+    assert await retain(stores, [1], HORIZON_MS) == Retained(1, 1, True)
+    async with database.connection() as connection:
+        left = await connection.fetch("SELECT start_date FROM ohlcvs_errors WHERE repaired_at IS NULL")
+    assert [row[0] for row in left] == [HORIZON_MS - MINUTE_MS]
 
 
 async def test_minutes_before_a_horizon_are_in_no_state_and_in_no_gap(stores: Stores) -> None:

@@ -2004,9 +2004,18 @@ COMMENT ON COLUMN symbol_exchange.listed_at IS 'The first minute that the exchan
 COMMENT ON COLUMN fetch_leases.span IS 'The page''s minutes; empty while the market''s first minute is looked for.';
 
 
+-- 0019_errors_not_kept.sql
+-- A failed fetch of minutes that retention has dropped since is over as well.
+
+COMMENT ON COLUMN ohlcvs_errors.repaired_at IS
+    'When all its minutes had been answered, or were not kept any more; NULL before.';
+UPDATE ohlcvs_errors AS e SET repaired_at = now() FROM coverage AS c
+WHERE c.symbol_id = e.symbol_id AND e.end_date <= c.horizon AND e.repaired_at IS NULL;
+
+
 CREATE TABLE alembic_version (
     version_num varchar(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO alembic_version VALUES ('0018');
+INSERT INTO alembic_version VALUES ('0019');
 COMMIT;
