@@ -2,51 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 import redis
-import typer
 
-from scripts.cli import run
 from scripts.fetchers.rest import app
+from tests.fixtures.command_line import CommandLine, candlehouse
 from tests.fixtures.postgres import execute
 from tests.fixtures.simulator import Simulator, simulator
-from tests.fixtures.workers import environment
 
-__all__ = ["simulator"]
+__all__ = ["candlehouse", "simulator"]
 
 A_DAY = ["--start", "2026-09-12T00:00:00", "--end", "2026-09-13T00:00:00"]
 
 
-class CommandLine:
-    """Calls `python -m scripts.fetchers.rest` in this process."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
-        self._capsys = capsys
-
-    def __call__(self, *arguments: str) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            run(typer.main.get_command(app), list(arguments))
-        captured = self._capsys.readouterr()
-        return int(ended.value.code or 0), captured.out + captured.err
-
-
 @pytest.fixture
-def rest(
-    simulator: Simulator,
-    postgres_url: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Iterator[CommandLine]:
-    for name, value in environment(simulator, postgres_url, redis_url, tmp_path).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    yield CommandLine(capsys)
+def rest(candlehouse: CommandLine, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    """`python -m scripts.fetchers.rest …`."""
+    return CommandLine(capsys, app)
 
 
 def jobs(url: str) -> int:
