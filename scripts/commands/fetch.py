@@ -75,7 +75,7 @@ def fetch(
     if erase and dry_run:
         raise BadInput("erase", "Say --erase or --dry-run; --erase tells how much it deletes, and asks.")
     if others:
-        typer.echo(f"Minutes are fetched; {', '.join(others)} is made of them by itself.", err=True)
+        typer.echo(f"Minutes are fetched, and {', '.join(others)} made of them.", err=True)
     asking = _Asking(adapter, span, names, inactive, erase, yes, dry_run, detach)
     raise typer.Exit(meant.run(_fetch(asking, display(Console(), json=json))))
 

@@ -92,7 +92,7 @@ class _Bars(_Quiet):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         name, facts = TextColumn("{task.description}"), TextColumn("{task.fields[facts]}")
-        self._bars = Progress(SpinnerColumn(), name, BarColumn(), TaskProgressColumn(), facts, console=console)
+        self._bars = Progress(SpinnerColumn(), name, BarColumn(16), TaskProgressColumn(), facts, console=console)
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> "Display":
@@ -134,12 +134,12 @@ class _Json(_Quiet):
 
 
 def facts(one: Standing) -> str:
-    """`1,440 candles · 3 requests · 900 candles/s · 40 pages/min · 0:02 left`."""
+    """`1,440 candles · 900/s · 0:02 left`: beside a bar on a terminal of 80 columns."""
     if waits(one.progress):
         return "waiting for a worker" + (f" · {one.waiting}" if one.waiting else "")
-    told = [counted(one.progress.rows_written, "candle"), counted(one.progress.requests, "request")]
-    if one.rate.candles_per_s or one.rate.pages_per_min:
-        told += [f"{one.rate.candles_per_s:,.0f} candles/s", f"{one.rate.pages_per_min:,.0f} pages/min"]
+    told = [counted(one.progress.rows_written, "candle")]
+    if one.rate.candles_per_s:
+        told.append(f"{one.rate.candles_per_s:,.0f}/s")
     if one.rate.eta_s is not None and one.progress.minutes_left:
         told.append(f"{duration(one.rate.eta_s)} left")
     if one.progress.errors:

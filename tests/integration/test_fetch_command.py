@@ -103,7 +103,7 @@ def test_a_dry_run_tells_what_would_be_asked_and_plans_nothing(
     status, said = rest(*days, "--dry-run", "--json")
     told, room, warned = said.splitlines()
     assert json.loads(room)["fits"] is None
-    assert status == 0 and warned == "Minutes are fetched; 1h is made of them by itself."
+    assert status == 0 and warned == "Minutes are fetched, and 1h made of them."
     fields = json.loads(told)
     assert {name: fields[name] for name in ("symbols", "pages", "rows", "weight", "eta_s")} == {
         "symbols": 2,

@@ -39,9 +39,9 @@ def test_elsewhere_than_on_a_terminal_nothing_is_shown() -> None:
         (of(PLANNED), "waiting for a worker"),
         (
             of(HALF, FAST, "waiting for the limit"),
-            "1,440 candles · 1 request · 900 candles/s · 40 pages/min · 1:02:03 left · waiting for the limit",
+            "1,440 candles · 900/s · 1:02:03 left · waiting for the limit",
         ),
-        (of(FAILED), "1,440 candles · 3 requests · 2 failed"),
+        (of(FAILED), "1,440 candles · 2 failed"),
     ],
 )
 def test_a_bar_tells_rates_and_failures_and_what_it_waits_for(standing: Standing, words: str) -> None:
