@@ -35,14 +35,17 @@ class Stream:
 
 @dataclass(slots=True)
 class Report:
-    """`troubles` are sentences; a report without any is healthy."""
+    """`troubles` are sentences; a report without any is healthy.
+
+    `tier` is None where the database does not answer.
+    """
 
     streams: list[Stream] = field(default_factory=list)
     budgets: dict[str, BudgetState] = field(default_factory=dict)
     candles: int = 0
     symbols: int = 0
     dirty: int = 0
-    tier: Tier = Tier.PLAIN
+    tier: Tier | None = None
     better: Tier = Tier.PLAIN
     failures: int = 0
     horizons: Horizons = field(default_factory=lambda: Horizons(0, None, None))

@@ -39,10 +39,11 @@ def _lines(found: Report) -> Iterator[str]:
     for stream in found.streams:
         yield _stream(stream)
     yield from (_budget(*one) for one in found.budgets.items() if any(one[1]))
-    yield f"About {found.candles:,} candles of {found.symbols:,} symbols; {found.dirty:,} spans to roll up."
-    better = found.better.place > found.tier.place
-    raised = f"; the server has {found.better}: candlehouse db raise-tier" if better else ""
-    yield f"Storage tier {found.tier}{raised}."
+    if found.tier is not None:
+        yield f"About {found.candles:,} candles of {found.symbols:,} symbols; {found.dirty:,} spans to roll up."
+        better = found.better.place > found.tier.place
+        raised = f"; the server has {found.better}: candlehouse db raise-tier" if better else ""
+        yield f"Storage tier {found.tier}{raised}."
     if found.room:
         yield found.room.free
     if found.horizons.symbols:

@@ -112,6 +112,7 @@ async def test_a_server_that_is_away_is_a_sentence_and_the_other_is_still_asked(
     found = await report.make(away)
     assert len(found.streams) == 2
     assert found.troubles[-1].startswith(f"PostgreSQL at 127.0.0.1:{free_port} cannot be reached: ")
+    assert found.tier is None and not any("candles of" in line for line in status._lines(found))
 
 
 async def test_the_lines_to_paste_open_the_servers_without_showing_a_password(
