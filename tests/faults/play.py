@@ -13,7 +13,7 @@ import psutil
 from app.jobs.asked import time_text
 from common.clock import Clock
 from tests.faults.plan import Kill, Round, Victim
-from tests.faults.servers import Servers
+from tests.faults.servers import KillableServer, Servers
 from tests.fixtures.instance import is_candle_request
 from tests.fixtures.simulator import Simulator
 from tests.fixtures.workers import Ended, Program, celery, environment, program, run
@@ -75,17 +75,24 @@ class Play:
                 await asyncio.sleep(kill.away_s)
                 self._workers.append(await self._worker())
             case Victim.POSTGRES:
-                self.servers.postgres.kill()
+                await self._kill_server(self.servers.postgres)
                 await asyncio.sleep(kill.away_s)
                 await self.servers.postgres.start()
-                self.in_flight += await self._leases(None)
             case Victim.REDIS | Victim.EMPTIED_REDIS:
-                self.servers.redis.kill()
-                self.in_flight += await self._leases(None)  # whose answers find nobody to count them
+                await self._kill_server(self.servers.redis)
                 if kill.victim is Victim.EMPTIED_REDIS:
                     self.servers.redis.lose_everything()
                 await asyncio.sleep(kill.away_s)
                 await self.servers.redis.start()
+
+    async def _kill_server(self, server: KillableServer) -> None:
+        """What is asked for now may find nobody to store it, or to count it."""
+        for worker in self._workers:
+            worker.freeze()  # or they give their pages back before these are counted
+        self.in_flight += await self._leases(None)
+        server.kill()
+        for worker in self._workers:
+            worker.thaw()
 
     async def _end(self) -> None:
         """Whatever was killed, `resume`, and the same fetch for pages that were given up, bring the rest."""
