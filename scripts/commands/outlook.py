@@ -12,7 +12,7 @@ from app.stores.symbols import StoredSymbol
 from common.ports import Exchange
 from common.span import Span
 from scripts.commands.desk import Desk
-from scripts.commands.progress import Display, counted, duration
+from scripts.commands.progress import Display, counted
 
 
 async def foretell(
@@ -57,5 +57,16 @@ def _sentence(exchange: Exchange, outlook: Outlook, markets: int, candle: Candle
         f"{counted(outlook.symbols, 'market')} of {exchange.name}: {counted(outlook.pages, 'page')} with as many"
         f" requests (weight {outlook.weight:,}), at most {counted(outlook.rows, 'row')}"
         f" ({decimal(outlook.rows * candle.bytes)} at {candle.bytes} bytes a row, {known}),"
-        f" about {duration(outlook.seconds)} at the allowed rate ({limit}). Nothing was planned."
+        f" {how_long(outlook.seconds)} at the allowed rate ({limit}). Nothing was planned."
     )
+
+
+def how_long(seconds: float) -> str:
+    """As `about 11 min`, `about 2 h 5 min`, `about 3 d 4 h`."""
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"about {days} d {hours} h"
+    return f"about {hours} h {minutes % 60} min" if hours else f"about {minutes} min"

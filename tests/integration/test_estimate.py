@@ -42,8 +42,8 @@ async def test_requests_time_rows_and_bytes_are_told_with_what_the_disk_has(
         0,
         [
             "2 markets of binance: 16 pages with as many requests (weight 32), at most 14,400 rows (2.6 MB at 184"
-            " bytes a row, typical of tier plain), about 0:00 at the allowed rate (80,000 of 6,000 weight a"
-            " minute). Nothing was planned.",
+            " bytes a row, typical of tier plain), less than a minute at the allowed rate (80,000 of 6,000 weight"
+            " a minute). Nothing was planned.",
             "It fits: up to 2.6 MB; 50.0 GB of 100.0 GB are free on the database's disk, and seven days of streams"
             " and planned fetches need up to 0 bytes beside.",
         ],

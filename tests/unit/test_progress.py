@@ -8,6 +8,7 @@ from rich.console import Console
 
 from app.stores.plan import Progress
 from scripts.commands import progress
+from scripts.commands.outlook import how_long
 from scripts.commands.progress import Rate, Rates, Standing
 
 PLANNED = Progress("queued", 2880, 2880, 0, 0, 0, 0)
@@ -81,3 +82,17 @@ def test_a_job_waits_until_somebody_has_leased_or_asked() -> None:
     assert progress.waits(PLANNED)
     assert not progress.waits(HALF) and not progress.waits(PLANNED._replace(leased=1))
     assert not progress.waits(PLANNED._replace(minutes_left=0))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (20, "less than a minute"),
+        (11 * 60 + 15, "about 11 min"),
+        (7500, "about 2 h 5 min"),
+        (3599, "about 1 h 0 min"),
+        (90_000 * 3, "about 3 d 3 h"),
+    ],
+)
+def test_how_long_a_fetch_takes_is_told_in_words(seconds: float, words: str) -> None:
+    assert how_long(seconds) == words
