@@ -104,13 +104,15 @@ class Live:
         """From the buffer to Redis. While Redis is away the buffer keeps the newest of each minute."""
         while True:
             batch = await self._buffer.take(BATCH)
+            writing = asyncio.ensure_future(self._sink.write(batch))
             try:
-                await self._sink.write(batch)
+                await asyncio.shield(writing)
             except Retryable as error:
                 self._buffer.put_back(batch)
                 await self._outage.wait(error)
             except BaseException:
-                self._buffer.put_back(batch)
+                if not await _ends_well(writing):
+                    self._buffer.put_back(batch)
                 raise
             else:
                 self._outage.over()
@@ -180,6 +182,13 @@ class Live:
             "malformed": self._complaints.counts.total(),
             "updated_ms": now_ms,
         }
+
+
+async def _ends_well(writing: asyncio.Future[None]) -> bool:
+    """Of a write that we were stopped in: Redis may have taken it already, and nobody is to be told twice."""
+    await asyncio.wait([writing], timeout=LAST_WRITE_S)
+    writing.cancel()
+    return writing.done() and not writing.cancelled() and writing.exception() is None
 
 
 def _why_idle(exchange: Exchange, instruments: Sequence[Instrument], ws_url: str) -> str:

@@ -58,7 +58,7 @@ class PatientClock(LeapClock):
     async def sleep(self, seconds: float) -> None:
         until_ms = self.moment_ms + seconds * 1000
         self.awake.discard(asyncio.current_task())
-        while any(task and not task.done() for task in self.awake):
+        while any(task and not task.done() for task in self.awake):  # noqa: ASYNC110 - nobody says so
             await asyncio.sleep(0)
         self.moment_ms = max(self.moment_ms, until_ms)
 

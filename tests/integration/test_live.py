@@ -189,6 +189,27 @@ async def test_what_was_heard_before_stopping_is_written(
     assert [(one.base, one.volume) for one in await told(redis_client, "live_binance")] == [("BTC", 1), ("ETH", 2)]
 
 
+async def test_what_redis_took_while_it_was_stopped_is_told_once(
+    redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minute_ms, taken, answers, write = floor_minute(now_ms()), [], asyncio.Event(), LiveSink.write
+
+    async def slow(sink: LiveSink, messages: Sequence[CandleMessage]) -> None:
+        await write(sink, messages)
+        taken.append(messages)
+        await answers.wait()
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(kline(minute_ms, 1))
+        await socket.wait_closed()
+        answers.set()
+
+    monkeypatch.setattr(LiveSink, "write", slow)
+    async with exchange_server(talk) as url, live(BINANCE, [BTC], url, redis_client):
+        await eventually(lambda: reached(taken, 1))
+    assert [(one.base, one.volume) for one in await told(redis_client, "live_binance")] == [("BTC", 1)]
+
+
 async def reached(seen: Sized, count: int) -> bool:
     return len(seen) == count
 
