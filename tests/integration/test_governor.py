@@ -108,7 +108,7 @@ async def test_live_goes_first_up_to_half_and_history_keeps_the_other_half(fleet
     await fleet.go_on(6)
     live, history = ([ms for ms, _ in fleet.requests(path) if ms >= begin_ms] for path in (LIVE, HISTORY))
     assert fits(fleet.requests()) and most_in_a_minute(live) <= OURS / 2
-    # By their number the four would get a quarter of what sixteen ask for. A few of either are cut off at the ends.
+    # By number the four would get a quarter of what sixteen ask for. Some of either are cut off at the ends.
     both = len(live) + len(history)
     assert len(live) > 0.35 * both and len(history) > 0.45 * both
 
