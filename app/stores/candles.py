@@ -110,8 +110,9 @@ class CandleStore:
         bars: list[Bar] = []
         async with self._db.connection() as connection:
             for span in _windows(interval, FIRST_MS if start_ms is None else start_ms, end_ms, limit, newest):
-                rows = await _read(connection, interval, "DESC" if newest else "", symbol_id, *span, limit)
-                bars = list(map(Bar._make, rows))
+                left = limit - len(bars)
+                rows = await _read(connection, interval, "DESC" if newest else "", symbol_id, *span, left)
+                bars += map(Bar._make, rows)
                 if len(bars) >= limit:
                     break
         return bars[::-1] if newest else bars
@@ -147,7 +148,10 @@ class CandleStore:
 
 
 def _windows(interval: Interval, start_ms: int, end_ms: int, limit: int, newest: bool) -> Iterator[Span]:
-    """Ever wider spans on bounds of buckets, from one that holds `limit` buckets to all of [start_ms, end_ms)."""
+    """Ever wider spans on bounds of buckets, one beside the other, that together are [start_ms, end_ms).
+
+    The first has room for `limit` buckets.
+    """
     first = interval.after(max(start_ms, FIRST_MS) - 1)
     last = interval.after(min(end_ms, LAST_MS) - 1)
     size_ms = max(limit, 1) * (interval.ms or 31 * DAY_MS)
@@ -155,9 +159,14 @@ def _windows(interval: Interval, start_ms: int, end_ms: int, limit: int, newest:
         if size_ms >= last - first:
             yield Span(first, last)
             return
-        yield (
-            Span(interval.floor(last - size_ms), last) if newest else Span(first, interval.floor(first + size_ms))
-        )
+        if newest:
+            start_ms = interval.floor(last - size_ms)
+            yield Span(start_ms, last)
+            last = start_ms
+        else:
+            end_ms = interval.floor(first + size_ms)
+            yield Span(first, end_ms)
+            first = end_ms
         size_ms *= _WIDEN
 
 
