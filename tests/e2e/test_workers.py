@@ -1,6 +1,7 @@
 """The commands that the README prints, run as they stand, against the simulator."""
 
 import asyncio
+import re
 import signal
 import sys
 import time
@@ -130,6 +131,25 @@ async def test_ctrl_c_leaves_the_job_running_and_says_how_to_see_it(
         assert "goes on without this window. `candlehouse status` shows" in (tmp_path / "fetch.log").read_text()
         await job_states(postgres_url, ["done"])
     assert await stored(postgres_url, "bitfinex", "BTC") == simulator.truth("bitfinex", "BTC", "USDT", *DAY)
+
+
+async def test_cancel_stops_the_workers_within_a_page_and_who_watches_is_told(
+    simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    simulator.fault("binance", "slow", seconds=1)
+    env = environment(simulator, postgres_url, redis_url, tmp_path, FETCH_CONCURRENCY="2")
+    fetch = [sys.executable, "-m", "scripts.fetchers.rest", "fetch", "--exchange", "binance", "--days", "60", *TWO]
+    async with worker(env, tmp_path / "worker.log", "binance", *LEAN):
+        async with program(env, tmp_path / "fetch.log", *fetch) as watching:
+            await until(lambda: candle_requests(simulator))
+            cancelled = await rest(env, "cancel", "--exchange", "binance")
+            asked = len(candle_requests(simulator))
+            assert await watching.process.wait() == 1
+        await until(lambda: re.search(r"tasks\.work\[\S+\] succeeded", (tmp_path / "worker.log").read_text()))
+    assert cancelled.output == "Job 1 of binance is cancelled; what it stored stays.\n"
+    assert "Job 1 was cancelled: 2 markets of binance, " in (tmp_path / "fetch.log").read_text()
+    assert len(candle_requests(simulator)) <= asked + 2
+    await job_states(postgres_url, ["cancelled"])
 
 
 async def test_the_printed_stream_and_update_commands_bring_closed_candles_into_the_database(
