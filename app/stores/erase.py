@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from app.stores.candles import lock_symbols
 from app.stores.database import Database
 from app.stores.plan import LOCK
 from app.stores.statements import sql
@@ -23,7 +24,7 @@ class EraseStore:
         async with self._db.connection() as connection:
             await _check_on(connection, symbol_ids)
 
-    async def erase(self, symbol_id: int) -> None:
+    async def erase(self, symbol_id: int, now_ms: int) -> None:
         """Minutes of a market with their revisions, and what was wanted, answered, imported or has failed of them.
 
         One transaction; the bars follow by the ledger. What a horizon has dropped stays dropped, its bars stay.
@@ -32,6 +33,8 @@ class EraseStore:
         async with self._db.begin() as connection:
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
             await _check_on(connection, [symbol_id])
+            # What a stream writes meanwhile is erased with the rest, or comes after.
+            await lock_symbols(connection, {symbol_id}, now_ms)
             await connection.execute("DELETE FROM candles WHERE symbol_id = $1", symbol_id)
             await connection.execute(sql("erase_coverage"), symbol_id)
             await connection.execute(sql("erase_ledgers"), symbol_id)

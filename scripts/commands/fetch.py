@@ -148,7 +148,7 @@ async def _erase(desk: Desk, chosen: Sequence[StoredSymbol], asking: _Asking, sh
     if candles:
         confirmed(question, yes=asking.yes)
     for symbol_id in ids:
-        await desk.stores.erase.erase(symbol_id)
+        await desk.stores.erase.erase(symbol_id, desk.clock.now_ms())
     await desk.stores.rollups.refresh()
     shown.say(f"Deleted {what}.", deleted=candles)
 
