@@ -34,7 +34,6 @@ def configure(level: str = "INFO", *, file: str | Path | None = None, console: b
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     handlers: list[logging.Handler] = []
     if file is not None:

@@ -1,6 +1,7 @@
 """Fixtures that every test may ask for: a real PostgreSQL and a real Redis, each test with its own data."""
 
 import itertools
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 import pytest
 import redis
 import redis.asyncio
+import structlog
 
 from app.migrate import create_sql, raise_tier, upgrade
 from app.stores.database import Database, open_database
@@ -45,6 +47,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} skips, but this run requires {missing[0]}: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A command that a test calls in its own process logs to where that test's output goes, and no further."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for added in set(root.handlers) - set(handlers):
+        root.removeHandler(added)
+        added.close()
+    for handler in handlers:
+        root.addHandler(handler)  # which does nothing where it is still there
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

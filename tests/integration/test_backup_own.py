@@ -78,10 +78,16 @@ async def test_an_instance_that_runs_is_not_restored_under(tmp_path: Path) -> No
 
 
 async def test_an_updater_is_found_also_when_it_has_no_session_in_the_database(
-    postgres_url: str, redis_url: str, redis_client: redis.asyncio.Redis, tmp_path: Path
+    postgres_url: str,
+    redis_url: str,
+    redis_client: redis.asyncio.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path)}
-    settings = load_settings(given, tmp_path / "none")
+    # In the environment: Celery reads its own settings, once for the process.
+    for name, value in {"DATABASE_URL": postgres_url, "REDIS_URL": redis_url, "DATA_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(dotenv=tmp_path / "none")
     await must_not_run(settings)
     updater = ClosedStream(redis_client, "coin-app")
     await updater.ensure_group()
