@@ -45,6 +45,7 @@ class Limits:
     messages_per_second       client messages on one WebSocket connection
     silence_s                 a connection without any frame for this long is dead
     settle_s                  REST may still change a minute for this long after its end
+    reach_minutes             REST serves only so many newest minutes; None where it serves all
     """
 
     weight_per_minute: int
@@ -54,10 +55,28 @@ class Limits:
     messages_per_second: float
     silence_s: float = 60
     settle_s: float = 90
+    reach_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What the exchange said to the subscription of one market; `refusal` is empty where it was confirmed."""
+
+    instrument: Instrument
+    refusal: str = ""
 
 
 class Session(Protocol):
-    """The state of one WebSocket connection: fed frames, drained of messages, thrown away with its socket."""
+    """The state of one WebSocket connection: fed frames, drained of messages, thrown away with its socket.
+
+    It begins with the markets that it was made for, and may take and leave others while it lives.
+    """
+
+    def add(self, instruments: Sequence[Instrument]) -> None:
+        """Subscribe to these too; those it has already are left as they are."""
+
+    def drop(self, instruments: Sequence[Instrument]) -> None:
+        """Leave these; candles that still come of them are passed over."""
 
     def handshake(self) -> Request | None:
         """A GET to make before connecting (SignalR negotiates), below the socket's host; None for most."""
@@ -74,8 +93,14 @@ class Session(Protocol):
         Raises Malformed for a frame to skip, Retryable when the exchange asks to connect again.
         """
 
+    def answered(self) -> list[Subscription]:
+        """Subscriptions that were confirmed or refused since the last call, each once.
+
+        An exchange that confirms nothing, or several at once, confirms a market by its first candle.
+        """
+
     def notices(self) -> list[str]:
-        """Sentences worth a log line since the last call, such as a refused subscription."""
+        """Other sentences worth a log line since the last call, such as an error that names no market."""
 
 
 class Exchange(Protocol):

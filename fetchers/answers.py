@@ -31,10 +31,10 @@ _NAME = re.compile(r"[^\s/:;,*!]+")
 _new = tuple.__new__
 
 
-class Mailbox(list[str]):
-    """Sentences or messages waiting to be taken, each once."""
+class Mailbox(list[T]):
+    """Messages, or whatever else waits to be taken, each once."""
 
-    def take(self) -> list[str]:
+    def take(self) -> list[T]:
         taken = self[:]
         self.clear()
         return taken

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from common.clock import Clock
 from common.errors import CandlehouseError, Malformed, Retryable
 from common.market import Candle, Instrument
-from common.ports import Exchange, Session
+from common.ports import Exchange, Session, Subscription
 from fetchers.answers import batches, blocked
 from fetchers.http import BLOCKED_S, PAUSE_S, HttpClient, back_off_s
 
@@ -35,7 +35,7 @@ _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 class Connected(NamedTuple):
-    """Everything is subscribed to."""
+    """Everything is asked for; each market's Subscription, or its first candle, says that it comes."""
 
 
 class Lost(NamedTuple):
@@ -45,7 +45,7 @@ class Lost(NamedTuple):
     since_ms: int | None
 
 
-Event = Candle | Connected | Lost
+Event = Candle | Connected | Lost | Subscription
 
 
 class Pace:
@@ -113,6 +113,8 @@ async def stream(
                         for candle in candles:
                             failures = 0
                             yield candle
+                        for answer in session.answered():
+                            yield answer
                         await _send(session, socket, exchange, clock)
         except _LOST as error:
             lost = Lost(watch.verdict or _reason(error, exchange), watch.heard_ms or since_ms)

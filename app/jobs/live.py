@@ -16,9 +16,9 @@ from app.stores.latest import LiveSink
 from common.clock import Clock
 from common.errors import Malformed, Retryable
 from common.market import Candle, Instrument
-from common.ports import Exchange
+from common.ports import Exchange, Subscription
 from fetchers.http import HttpClient
-from fetchers.stream import Complaints, Lost, Pace, shards, stream
+from fetchers.stream import Complaints, Connected, Lost, Pace, shards, stream
 
 log = structlog.get_logger(__name__)
 
@@ -90,8 +90,11 @@ class Live:
                     self._take(event)
                 elif isinstance(event, Lost):
                     self._lose(number, event)
-                else:
+                elif isinstance(event, Connected):
                     self._regain(number, len(shard))
+                elif isinstance(event, Subscription) and event.refusal:
+                    market = event.instrument.key
+                    log.warning("Subscription refused", market=market, reason=event.refusal)
 
     async def close_minutes(self) -> None:
         """Let time close what no message closes."""

@@ -18,12 +18,13 @@ WS    <symbol in lower case>@kline_1m on /ws (bare payloads) or /stream (wrapped
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
 
 import msgspec
 
 from common.errors import Malformed, Retryable
 from common.market import Candle, Instrument, Source
-from common.ports import Exchange, Limits, Listing, Page, Request
+from common.ports import Exchange, Limits, Listing, Page, Request, Subscription
 from common.span import Span
 from fetchers import answers
 from fetchers.answers import Amount, Count, Mailbox, Minute, Moment, Price
@@ -200,13 +201,29 @@ class BinanceSession:
     """One connection; the payload names its symbol, so there is little to remember."""
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
-        self._by_symbol = {one.native: one for one in instruments}
-        self._notices = Mailbox()
-        streams = [f"{one.native.lower()}@kline_1m" for one in instruments]
-        self._outbox = Mailbox(
-            msgspec.json.encode({"method": "SUBSCRIBE", "params": batch, "id": number}).decode()
-            for number, batch in enumerate(answers.batches(streams, _STREAMS_PER_MESSAGE), 1)
-        )
+        self._by_symbol: dict[str, Instrument] = {}
+        self._left: set[str] = set()
+        self._asked: dict[int, Sequence[Instrument]] = {}
+        self._requests = count(1)
+        self._outbox, self._answered, self._notices = Mailbox[str](), Mailbox[Subscription](), Mailbox[str]()
+        self.add(instruments)
+
+    def add(self, instruments: Sequence[Instrument]) -> None:
+        new = [one for one in instruments if one.native not in self._by_symbol]
+        self._by_symbol.update((one.native, one) for one in new)
+        self._ask("SUBSCRIBE", new)
+
+    def drop(self, instruments: Sequence[Instrument]) -> None:
+        old = [one for one in instruments if self._by_symbol.pop(one.native, None)]
+        self._left.update(one.native for one in old)
+        self._ask("UNSUBSCRIBE", old)
+
+    def _ask(self, method: str, instruments: Sequence[Instrument]) -> None:
+        for batch in answers.batches(instruments, _STREAMS_PER_MESSAGE):
+            number = next(self._requests)
+            streams = [f"{one.native.lower()}@kline_1m" for one in batch]
+            self._asked[number] = batch if method == "SUBSCRIBE" else ()
+            self._outbox.append(msgspec.json.encode({"method": method, "params": streams, "id": number}).decode())
 
     def handshake(self) -> Request | None:
         return None
@@ -226,6 +243,8 @@ class BinanceSession:
         if k is None:
             return self._receive_other(answers.decode(_other, frame, "binance frame"))
         instrument = self._by_symbol.get(k.s)
+        if instrument is None and k.s in self._left:
+            return []
         if instrument is None or k.i != "1m":
             raise Malformed("binance kline of a series not subscribed", f"{k.s} {k.i}")
         source = _CLOSING if k.x else _RUNNING
@@ -234,13 +253,21 @@ class BinanceSession:
     def _receive_other(self, message: _Other) -> list[Candle]:
         event = (message.data or message).e
         error = message.error or message
+        asked = self._asked.pop(message.id, ()) if isinstance(message.id, int) else ()
         if event == "serverShutdown":
             raise Retryable("Binance announces that it shuts this connection down")
         if error.code or error.msg:
-            self._notices.append(f"Binance refused a request: {error.msg} ({error.code})")
+            words = f"{error.msg} ({error.code})"
+            self._answered += [Subscription(one, words) for one in asked]
+            if not asked:
+                self._notices.append(f"Binance refused a request: {words}")
         elif event == "kline" or not (event or message.stream or message.id is not msgspec.UNSET):
             raise Malformed("binance frame of no known kind")
         return []
+
+    def answered(self) -> list[Subscription]:
+        """Refusals only: the exchange confirms a whole message, and symbols that it does not know with it."""
+        return self._answered.take()
 
     def notices(self) -> list[str]:
         return self._notices.take()

@@ -23,7 +23,7 @@ import msgspec
 
 from common.errors import Malformed, Rejected, Retryable
 from common.market import Candle, Instrument, Source
-from common.ports import Exchange, Limits, Listing, Page, Request
+from common.ports import Exchange, Limits, Listing, Page, Request, Subscription
 from common.span import Span
 from fetchers import answers
 from fetchers.answers import Amount, Mailbox, Minute, Moment, Price
@@ -43,6 +43,7 @@ _RENAMED = {
     "UST": "USDT",
 }
 _MAINTENANCE_S = 120
+_SUBSCRIBED_ALREADY = 10301
 
 
 class _Row(msgspec.Struct, array_like=True, gc=False):
@@ -188,13 +189,41 @@ class BitfinexSession:
     """One connection: which channel id means which instrument."""
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
-        self._by_key = {_key(one): one for one in instruments}
+        self._by_key: dict[str, Instrument] = {}
         self._by_channel: dict[int, Instrument] = {}
-        self._notices = Mailbox()
-        self._outbox = Mailbox(
-            msgspec.json.encode({"event": "subscribe", "channel": "candles", "key": key}).decode()
-            for key in self._by_key
-        )
+        #: Asked to leave before the exchange gave them a channel; channels left, of which frames may still come.
+        self._unwanted: set[str] = set()
+        self._left: set[int] = set()
+        self._outbox, self._answered, self._notices = Mailbox[str](), Mailbox[Subscription](), Mailbox[str]()
+        self.add(instruments)
+
+    def add(self, instruments: Sequence[Instrument]) -> None:
+        for one in instruments:
+            if (key := _key(one)) in self._by_key:
+                continue
+            self._by_key[key] = one
+            if key in self._unwanted:  # which is still on its way
+                self._unwanted.remove(key)
+            else:
+                self._say({"event": "subscribe", "channel": "candles", "key": key})
+
+    def drop(self, instruments: Sequence[Instrument]) -> None:
+        for one in instruments:
+            if self._by_key.pop(_key(one), None) is None:
+                continue
+            channels = [number for number, held in self._by_channel.items() if held.native == one.native]
+            for channel in channels:
+                self._leave(channel)
+            if not channels:
+                self._unwanted.add(_key(one))
+
+    def _leave(self, channel: int) -> None:
+        self._by_channel.pop(channel, None)
+        self._left.add(channel)
+        self._say({"event": "unsubscribe", "chanId": channel})
+
+    def _say(self, message: object) -> None:
+        self._outbox.append(msgspec.json.encode(message).decode())
 
     def handshake(self) -> Request | None:
         return None
@@ -214,6 +243,8 @@ class BitfinexSession:
         if payload == b'"hb"':
             return []
         instrument = self._by_channel.get(data.channel)
+        if instrument is None and data.channel in self._left:
+            return []
         if instrument is None:
             raise Malformed("bitfinex frame of an unknown channel", str(data.channel))
         if payload[1:].lstrip()[:1] in (b"[", b"]"):
@@ -223,17 +254,30 @@ class BitfinexSession:
 
     def _receive_event(self, event: _Event) -> None:
         match event.event:
+            case "subscribed" if event.key in self._unwanted:
+                self._unwanted.remove(event.key)
+                self._leave(event.chanId)
             case "subscribed" if event.key in self._by_key:
                 self._by_channel[event.chanId] = self._by_key[event.key]
+                self._answered.append(Subscription(self._by_key[event.key]))
             case "subscribed":
                 raise Malformed("bitfinex acknowledges a key not asked for", event.key)
             case "unsubscribed":
                 self._by_channel.pop(event.chanId, None)
             case "error":
-                what = event.key or event.symbol or "a request"
-                self._notices.append(f"Bitfinex refused {what}: {event.msg} ({event.code})")
+                self._receive_error(event)
             case "info":
                 self._receive_info(event)
+
+    def _receive_error(self, event: _Event) -> None:
+        """A refusal names its market, except where there is no room for another channel."""
+        key, words = event.key or f"trade:1m:{event.symbol}", f"{event.msg} ({event.code})"
+        self._unwanted.discard(key)
+        if event.code != _SUBSCRIBED_ALREADY and key in self._by_key:
+            self._answered.append(Subscription(self._by_key.pop(key), words))
+        else:
+            what = event.key or event.symbol or "a request"
+            self._notices.append(f"Bitfinex refused {what}: {words}")
 
     def _receive_info(self, event: _Event) -> None:
         if event.code in (20051, 20061):
@@ -242,6 +286,9 @@ class BitfinexSession:
             raise Retryable("Bitfinex is under maintenance", retry_after_s=_MAINTENANCE_S)
         if event.code:
             self._notices.append(f"Bitfinex says: {event.msg} ({event.code})")
+
+    def answered(self) -> list[Subscription]:
+        return self._answered.take()
 
     def notices(self) -> list[str]:
         return self._notices.take()

@@ -19,6 +19,7 @@ WS    ASP.NET SignalR 1.5, hub c3: GET /negotiate gives a token, which /connect 
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import count
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -26,7 +27,7 @@ import msgspec
 
 from common.errors import Malformed, Retryable
 from common.market import Candle, Instrument, Source
-from common.ports import Exchange, Limits, Listing, Page, Request
+from common.ports import Exchange, Limits, Listing, Page, Request, Subscription
 from common.span import DAY_MS, MINUTE_MS, Span
 from fetchers import answers
 from fetchers.answers import Amount, Mailbox, Price
@@ -171,16 +172,35 @@ class BittrexSession:
     """One SignalR connection: what was asked in which invocation, and how far each market has counted."""
 
     def __init__(self, instruments: Sequence[Instrument]) -> None:
-        self._by_market = {one.native: one for one in instruments}
+        self._by_market: dict[str, Instrument] = {}
+        self._left: set[str] = set()
         self._last: dict[str, int] = {}
         self._jumped: dict[str, int] = {}
-        self._notices = Mailbox()
-        channels = ["heartbeat", *(f"candle_{one.native}_MINUTE_1" for one in instruments)]
-        self._asked = dict(enumerate(answers.batches(channels, _CHANNELS_PER_MESSAGE), 1))
-        self._outbox = Mailbox(
-            msgspec.json.encode({"H": "c3", "M": "Subscribe", "A": [batch], "I": number}).decode()
-            for number, batch in self._asked.items()
-        )
+        self._asked: dict[int, Sequence[str]] = {}
+        self._invocations = count(1)
+        self._outbox, self._answered, self._notices = Mailbox[str](), Mailbox[Subscription](), Mailbox[str]()
+        self._by_market.update((one.native, one) for one in instruments)
+        self._invoke("Subscribe", ["heartbeat", *map(_channel, instruments)])
+
+    def add(self, instruments: Sequence[Instrument]) -> None:
+        new = [one for one in instruments if one.native not in self._by_market]
+        self._by_market.update((one.native, one) for one in new)
+        self._invoke("Subscribe", [_channel(one) for one in new])
+
+    def drop(self, instruments: Sequence[Instrument]) -> None:
+        old = [one for one in instruments if self._by_market.pop(one.native, None)]
+        for one in old:
+            self._left.add(one.native)
+            self._last.pop(one.native, None)
+            self._jumped.pop(one.native, None)
+        self._invoke("Unsubscribe", [_channel(one) for one in old])
+
+    def _invoke(self, method: str, channels: Sequence[str]) -> None:
+        for batch in answers.batches(channels, _CHANNELS_PER_MESSAGE):
+            number = next(self._invocations)
+            self._asked[number] = batch if method == "Subscribe" else ()
+            message = {"H": "c3", "M": method, "A": [batch], "I": number}
+            self._outbox.append(msgspec.json.encode(message).decode())
 
     def handshake(self) -> Request | None:
         return Request("/negotiate", _HUB)
@@ -203,15 +223,24 @@ class BittrexSession:
         return list(filter(None, candles))
 
     def _receive_answer(self, message: _Frame) -> None:
-        asked = self._asked.get(message.I, ())
+        asked = self._asked.pop(message.I, ()) if message.E or message.R else ()
         if message.E:
-            self._notices.append(f"Bittrex refused to subscribe {', '.join(asked)}: {message.E}")
+            for channel in asked:
+                self._answer(channel, message.E)
         for channel, result in zip(asked, message.R or (), strict=False):
-            if not result.Success:
-                self._notices.append(f"Bittrex refused to subscribe {channel}: {result.ErrorCode}")
+            self._answer(channel, "" if result.Success else result.ErrorCode or "no reason given")
+
+    def _answer(self, channel: str, refusal: str) -> None:
+        market = channel.removeprefix("candle_").removesuffix("_MINUTE_1")
+        if (instrument := self._by_market.get(market)) is not None:
+            self._answered.append(Subscription(instrument, refusal))
+        elif refusal:
+            self._notices.append(f"Bittrex refused to subscribe {channel}: {refusal}")
 
     def _receive_delta(self, delta: _Delta) -> Candle | None:
         instrument = self._by_market.get(delta.marketSymbol)
+        if instrument is None and delta.marketSymbol in self._left:
+            return None
         if instrument is None or delta.interval != "MINUTE_1":
             raise Malformed("bittrex candle of a series not subscribed", f"{delta.marketSymbol} {delta.interval}")
         if (row := delta.delta).open_ms % MINUTE_MS or row.open_ms < 0:
@@ -232,8 +261,15 @@ class BittrexSession:
         self._last[market] = number
         return True
 
+    def answered(self) -> list[Subscription]:
+        return self._answered.take()
+
     def notices(self) -> list[str]:
         return self._notices.take()
+
+
+def _channel(instrument: Instrument) -> str:
+    return f"candle_{instrument.native}_MINUTE_1"
 
 
 def _inflate(push: _Push) -> bytes:

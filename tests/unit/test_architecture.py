@@ -35,6 +35,8 @@ ONLY_USER = {
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "constants", "base"}
 MOST_LINES = 250
+#: An exchange is one file, with the facts that it was written from.
+MOST_ADAPTER_LINES = 340
 MOST_FUNCTION_LINES = 40
 
 
@@ -107,8 +109,12 @@ def test_no_module_is_a_grab_bag() -> None:
     assert [name(path) for path in product_files() if path.stem in FORBIDDEN_NAMES] == []
 
 
+def most_lines(path: Path) -> int:
+    return MOST_ADAPTER_LINES if path.parent.name == "exchanges" else MOST_LINES
+
+
 def test_files_and_functions_stay_small() -> None:
-    long = [name(path) for path in product_files() if len(path.read_text().splitlines()) > MOST_LINES]
+    long = [name(path) for path in product_files() if len(path.read_text().splitlines()) > most_lines(path)]
     long += [
         f"{name(path)}:{node.name}"
         for path in product_files()

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import Malformed, Rejected, Retryable
 from common.market import Candle, Instrument, Source
-from common.ports import Page, Request
+from common.ports import Page, Request, Subscription
 from common.span import MINUTE_MS, Span
 from fetchers import registry
 
@@ -79,7 +79,7 @@ def test_acknowledgements_and_other_streams_tell_no_candle(message: object) -> N
     [
         ({"code": 2, "msg": "Invalid request: bad"}, "Binance refused a request: Invalid request: bad (2)"),
         (
-            {"id": 1, "error": {"code": 3, "msg": "Invalid JSON: bad"}},
+            {"id": 7, "error": {"code": 3, "msg": "Invalid JSON: bad"}},
             "Binance refused a request: Invalid JSON: bad (3)",
         ),
     ],
@@ -89,6 +89,14 @@ def test_w23_an_error_object_is_a_notice_and_the_stream_goes_on(error: object, n
     assert session.receive(json.dumps(error)) == []
     assert (session.notices(), session.notices()) == ([notice], [])
     assert session.receive(json.dumps(kline(False))) == [candle(Source.RUNNING)]
+
+
+def test_a_refused_message_refuses_each_of_its_markets_and_is_told_once() -> None:
+    session = EXCHANGE.session([FTM])
+    refused = json.dumps({"id": 1, "error": {"code": 2, "msg": "Invalid request"}})
+    assert session.receive(refused) == session.receive('{"result":null,"id":1}') == []
+    assert session.answered() == [Subscription(FTM, "Invalid request (2)")]
+    assert (session.answered(), session.notices()) == ([], [])
 
 
 @pytest.mark.parametrize("form", [lambda data: data, lambda data: {"stream": "!serverShutdown", "data": data}])

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import Malformed, Rejected, Retryable
 from common.market import Candle, Instrument, Source
-from common.ports import Page, Request, Session
+from common.ports import Page, Request, Session, Subscription
 from common.span import MINUTE_MS, Span
 from fetchers import registry
 
@@ -143,12 +143,41 @@ def test_a_frame_of_an_unknown_channel_is_malformed_also_after_its_end() -> None
         ({"msg": "subscribe: limit", "code": 10305}, "Bitfinex refused a request: subscribe: limit (10305)"),
     ],
 )
-def test_w23_a_refused_subscription_is_a_notice_and_the_stream_goes_on(
+def test_w23_a_refusal_that_ends_no_subscription_is_a_notice_and_the_stream_goes_on(
     event: dict[str, object], notice: str
 ) -> None:
     session = subscribed()
     assert session.receive(json.dumps({"event": "error", **event})) == []
     assert (session.notices(), session.notices()) == ([notice], [])
+    assert session.receive(f"[7,{ROW}]") == [CANDLE]
+
+
+@pytest.mark.parametrize("named", [{"symbol": "tBTCUSD", "pair": "BTCUSD"}, {"key": "trade:1m:tBTCUSD"}])
+def test_a_refused_subscription_names_its_market_and_costs_no_other(named: dict[str, str]) -> None:
+    session = EXCHANGE.session([BTC])
+    refused = {"event": "error", "msg": "symbol: invalid", "code": 10300, **named}
+    assert session.receive(json.dumps(refused)) == []
+    assert session.answered() == [Subscription(BTC, "symbol: invalid (10300)")]
+    assert (session.answered(), session.notices()) == ([], [])
+
+
+def test_a_market_left_before_it_was_confirmed_is_left_when_it_is() -> None:
+    session = EXCHANGE.session([BTC])
+    session.to_send()
+    session.drop([BTC])
+    assert session.to_send() == []
+    session.receive('{"event":"subscribed","channel":"candles","chanId":7,"key":"trade:1m:tBTCUSD"}')
+    assert list(map(json.loads, session.to_send())) == [{"event": "unsubscribe", "chanId": 7}]
+    assert session.receive(f"[7,{ROW}]") == session.answered() == []
+
+
+def test_a_market_left_and_wanted_again_while_it_is_asked_for_is_asked_for_once() -> None:
+    session = EXCHANGE.session([BTC])
+    session.to_send()
+    session.drop([BTC])
+    session.add([BTC])
+    session.receive('{"event":"subscribed","channel":"candles","chanId":7,"key":"trade:1m:tBTCUSD"}')
+    assert (session.to_send(), session.answered()) == ([], [Subscription(BTC)])
     assert session.receive(f"[7,{ROW}]") == [CANDLE]
 
 

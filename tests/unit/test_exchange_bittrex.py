@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import Malformed, Rejected, Retryable
 from common.market import Candle, Instrument, Source
-from common.ports import Request
+from common.ports import Request, Subscription
 from common.span import DAY_MS, MINUTE_MS, Span
 from fetchers import registry
 
@@ -129,12 +129,11 @@ def test_a_refused_channel_is_named_though_the_answer_bears_its_number_as_text()
     session = EXCHANGE.session([BTC, ETH])
     results = [{"Success": ok, "ErrorCode": None if ok else "INVALID_TOPIC"} for ok in (True, True, False)]
     assert session.receive(json.dumps({"R": results, "I": "1"})) == []
+    assert session.answered() == [Subscription(BTC), Subscription(ETH, "INVALID_TOPIC")]
+    session = EXCHANGE.session([BTC, ETH])
     assert session.receive(json.dumps({"I": "1", "E": "There was an error."})) == []
-    assert session.notices() == [
-        "Bittrex refused to subscribe candle_ETH-BTC_MINUTE_1: INVALID_TOPIC",
-        "Bittrex refused to subscribe heartbeat, candle_BTC-USD_MINUTE_1, candle_ETH-BTC_MINUTE_1: "
-        "There was an error.",
-    ]
+    assert session.answered() == [Subscription(one, "There was an error.") for one in (BTC, ETH)]
+    assert session.notices() == ["Bittrex refused to subscribe heartbeat: There was an error."]
 
 
 @pytest.mark.parametrize(

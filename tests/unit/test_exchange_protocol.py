@@ -105,11 +105,45 @@ def test_every_message_to_send_is_sent_once(exchange: Exchange) -> None:
 
 
 @every_exchange
+def test_a_session_takes_and_leaves_markets_while_it_lives(exchange: Exchange) -> None:
+    first, *more = MARKETS[exchange.name]
+    session, whole = exchange.session([first]), exchange.session([first, *more])
+    session.to_send()
+    session.add([first])
+    assert session.to_send() == [], "what is subscribed is not asked for again"
+    session.add(more)
+    assert (session.to_send() != []) == (more != [])
+    for frame in golden(exchange, "frames.jsonl").decode().splitlines():
+        told = [_receive(one, frame) for one in (session, whole)]
+        assert told[0] == told[1]
+    for _ in range(2):
+        session.drop([first, *more])
+    left = session.to_send()
+    assert (len(set(left)), session.to_send()) == (len(left), [])
+
+
+@every_exchange
+def test_what_still_comes_of_a_market_that_was_left_is_passed_over(exchange: Exchange) -> None:
+    session = subscribed(exchange)
+    session.drop(MARKETS[exchange.name])
+    lines = golden(exchange, "frames.jsonl").decode().splitlines()
+    told = [_receive(session, frame) for frame in lines]
+    assert [one for one in told if isinstance(one, list)] == [[]] * sum(isinstance(one, list) for one in told)
+
+
+def _receive(session: Session, frame: str) -> Any:
+    try:
+        return session.receive(frame)
+    except (Malformed, Retryable) as error:
+        return type(error)
+
+
+@every_exchange
 def test_w23_sessions_of_one_exchange_share_nothing(exchange: Exchange) -> None:
     subscribed(exchange)
     fresh = exchange.session(MARKETS[exchange.name])
     assert fresh.to_send() == exchange.session(MARKETS[exchange.name]).to_send()
-    assert fresh.notices() == []
+    assert (fresh.notices(), fresh.answered()) == ([], [])
 
 
 def hostile(receive: Any, data: str | bytes) -> None:
