@@ -28,7 +28,7 @@ from app.settings_checks import COMPOSE_ONLY, EGRESS, RETAINED, check, is_loopba
 from app.settings_exchanges import EXCHANGE_SUFFIXES, variables
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
-from app.settings_simulated import simulated
+from app.settings_simulated import DEMO_EXCHANGES, simulated
 from app.settings_values import MAJORS, Level, Port, Positive, Url
 from common.errors import BadInput
 from fetchers import registry
@@ -202,7 +202,7 @@ def load_settings(
         merged = {name: value for name, value in merged.items() if name not in CONNECTIONS}
     if demo or simulator:
         found = _validated({**merged, "CLOCK_RATE": "1"}, None, data_dir)
-        merged = {"EXCHANGES": ",".join(registry.names())} | merged
+        merged = {"EXCHANGES": DEMO_EXCHANGES} | merged
         merged |= simulated(found.simulator_host, found.simulator_port)
     return _validated(merged, instance, data_dir)
 

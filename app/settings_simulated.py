@@ -4,6 +4,9 @@ from urllib.parse import urlsplit
 
 from fetchers import registry
 
+#: What the demo plays unless EXCHANGES says otherwise.
+DEMO_EXCHANGES = "binance,bitfinex,bittrex"
+
 
 def simulated(host: str, port: int) -> dict[str, str]:
     """Each exchange under its own prefix of the simulator, with the paths of its real addresses."""

@@ -46,7 +46,7 @@ async def _serve(
     host: str, port: int, symbols: int, recordings: Path | None, clock: Clock, enforce_limits: bool
 ) -> None:
     # Only here, so that other commands do not pay for it.
-    from scripts.simulator.listings import listings
+    from scripts.simulator.listings import EXCHANGES, listings
     from scripts.simulator.market import InventedMarket, Market
     from scripts.simulator.recordings import load_recordings
     from scripts.simulator.server import serve
@@ -54,8 +54,6 @@ async def _serve(
     market: Market = load_recordings(recordings) if recordings else InventedMarket(listings(symbols))
 
     def ready(opened: int) -> None:
-        typer.echo(
-            f"The simulator serves http://{host}:{opened} (binance, bitfinex, bittrex; truth at /_sim/truth)."
-        )
+        typer.echo(f"The simulator serves http://{host}:{opened} ({', '.join(EXCHANGES)}; truth at /_sim/truth).")
 
     await serve(host, port, market, clock, enforce_limits=enforce_limits, ready=ready)

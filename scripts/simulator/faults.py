@@ -8,6 +8,7 @@ import msgspec
 from common.clock import Clock
 from common.errors import BadInput
 from common.span import MINUTE_MS, Span
+from scripts.simulator.listings import EXCHANGES
 from scripts.simulator.market import Symbol
 
 Kind = Literal[
@@ -28,7 +29,7 @@ Kind = Literal[
     "geo_block",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-EXCHANGE_NAMES = ("*", "binance", "bitfinex", "bittrex")
+EXCHANGE_NAMES = ("*", *EXCHANGES)
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):

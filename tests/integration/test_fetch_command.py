@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 import redis
 
+from fetchers import registry
 from scripts.fetchers.rest import app
 from tests.fixtures.command_line import CommandLine, candlehouse
 from tests.fixtures.postgres import execute
@@ -14,6 +15,7 @@ from tests.fixtures.simulator import Simulator, simulator
 
 __all__ = ["candlehouse", "simulator"]
 
+KNOWN = ", ".join(registry.names())
 A_DAY = ["--start", "2026-09-12T00:00:00", "--end", "2026-09-13T00:00:00"]
 
 
@@ -36,9 +38,9 @@ def jobs(url: str) -> int:
 
 
 MISTAKES = [
-    (["fetch", *A_DAY], "Say --exchange, one of binance, bitfinex, bittrex."),
-    (["fetch", "--exchange", "mtgox", *A_DAY], "Unknown exchange 'mtgox'; use one of binance, bitfinex, bittrex."),
-    (["resume", "--exchange", "mtgox"], "Unknown exchange 'mtgox'; use one of binance, bitfinex, bittrex."),
+    (["fetch", *A_DAY], f"Say --exchange, one of {KNOWN}."),
+    (["fetch", "--exchange", "mtgox", *A_DAY], f"Unknown exchange 'mtgox'; use one of {KNOWN}."),
+    (["resume", "--exchange", "mtgox"], f"Unknown exchange 'mtgox'; use one of {KNOWN}."),
     (["fetch", "--exchange", "binance", "--end", "2026-09-13"], "Say --start YYYY-MM-DDTHH:MM:SS (UTC)."),
     (["fetch", "--exchange", "binance", "--start", "2026-09-13"], "Say --end YYYY-MM-DDTHH:MM:SS (UTC)."),
     (["fetch", "--exchange", "binance", "--start", "soon", "--end", "2026-09-13"], "--start 'soon' is not a date"),

@@ -109,7 +109,7 @@ async def build(connection: Any, world: World) -> None:
     outage = "INSERT INTO exchange_outages (exchange, span, symbols, evidence, found_at) "
     for span in world.outages:
         await connection.execute(outage + "VALUES ('bitfinex', tstzrange($1, $2), '{1}', '', $1)", *span_of(span))
-    await connection.execute(outage + "VALUES ('kraken', tstzrange($1, $2), '{9}', '', $1)", T0, at(LENGTH))
+    await connection.execute(outage + "VALUES ('mtgox', tstzrange($1, $2), '{9}', '', $1)", T0, at(LENGTH))
     await plan(connection, world)
 
 

@@ -101,7 +101,7 @@ def test_limits_are_enforced_when_asked_for() -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"exchange": "kraken", "kind": "slow"}, "exchange"),
+        ({"exchange": "mtgox", "kind": "slow"}, "exchange"),
         ({"exchange": "*", "kind": "boom"}, "kind"),
         ({"kind": "slow"}, "exchange"),
         ({"exchange": "*", "kind": "slow", "secs": 1}, "secs"),

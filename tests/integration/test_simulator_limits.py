@@ -55,7 +55,7 @@ def test_binance_counts_weight_by_address_and_tells_it(simulator: Simulator) -> 
     assert max(abs(one["at_ms"] - simulator.clock.now_ms()) for one in verdicts) < 1000
 
 
-@pytest.mark.parametrize("body", [{"kraken": 5}, {"binance": 0}, [], {"binance": "many"}])
+@pytest.mark.parametrize("body", [{"mtgox": 5}, {"binance": 0}, [], {"binance": "many"}])
 def test_limits_that_cannot_be_are_refused(simulator: Simulator, body: object) -> None:
     status, answer = simulator.call("POST", "/_sim/limits", body)
     assert (status, answer["field"]) == (422, "body") and answer["allowed"]

@@ -179,7 +179,7 @@ async def test_fill_of_nothing_is_nothing(web: httpx.AsyncClient) -> None:
 
 
 REFUSED = [
-    ({"exchange": "kraken"}, 404, "exchange", "binance, bitfinex, bittrex"),
+    ({"exchange": "mtgox"}, 404, "exchange", "binance, bitfinex, bittrex"),
     ({"base_id": "BTCC"}, 404, "base_id", "BTC/USDT"),
     ({"quote_id": "USD"}, 404, "quote_id", "BTC/USDT"),
     ({"interval": "7s"}, 422, "interval", ALLOWED),

@@ -232,7 +232,7 @@ async def test_with_tags_every_refusal_names_field_and_allowed(live: Live) -> No
         for said, field, allowed in [
             ({"event_type": "x"}, "event_type", "subscribe, unsubscribe"),
             (SUBSCRIBE | {"interval": "7m"}, "interval", "1m, 5m, 15m, 30m, 1h, 3h, 6h, 12h, 1D, 7D, 14D, 1M"),
-            (SUBSCRIBE | {"exchange": "kraken"}, "exchange", "binance, bitfinex, bittrex"),
+            (SUBSCRIBE | {"exchange": "mtgox"}, "exchange", "binance, bitfinex, bittrex"),
             (SUBSCRIBE | {"base_id": "BTCC"}, "base_id", "BTC/USDT"),
             (SUBSCRIBE | {"data_type": "trades"}, "data_type", "ohlcv"),
             ({k: v for k, v in SUBSCRIBE.items() if k != "mls"}, "mls", "true, false"),

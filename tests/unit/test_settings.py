@@ -13,8 +13,10 @@ from app.running import Running, Server
 from app.settings import Settings, child_environment, known_variables, load_settings
 from app.settings_checks import COMPOSE_ONLY
 from common.errors import BadInput
+from fetchers import registry
 
 ROOT = Path(__file__).parents[2]
+KNOWN = ", ".join(registry.names())
 PASSWORDS = {"POSTGRES_PASSWORD": "pg-word", "REDIS_PASSWORD": "redis-word"}
 
 
@@ -151,10 +153,10 @@ def test_a_closed_exchange_is_not_streamed_from_its_own_address(tmp_path: Path) 
         ({"RETAIN_MINUTES_DAYS": "7"}, "RETAIN_MINUTES_DAYS must be 0, or days from 8 to 36500, not '7'."),
         ({"RETAIN_MINUTES_DAYS": "-1"}, "RETAIN_MINUTES_DAYS must be 0, or days from 8 to 36500, not '-1'."),
         (
-            {"EXCHANGES": "kraken"},
-            "EXCHANGES names 'kraken', which is unknown; choose from binance, bitfinex, bittrex.",
+            {"EXCHANGES": "mtgox"},
+            f"EXCHANGES names 'mtgox', which is unknown; choose from {KNOWN}.",
         ),
-        ({"EXCHANGES": ","}, "EXCHANGES names no exchange; choose from binance, bitfinex, bittrex."),
+        ({"EXCHANGES": ","}, f"EXCHANGES names no exchange; choose from {KNOWN}."),
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL must look like postgresql://user:password@host:port/name."),
         ({"REDIS_URL": "six"}, "REDIS_URL must look like redis://user:password@host:port/name."),
         (
