@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import polars as pl
 import pytest
 
 from app.stores.candles import CandleStore, StoredCandle
@@ -12,6 +11,7 @@ from common.interval import ROLLUPS
 from tests.fixtures.bars import FAR_MS, list_symbols
 from tests.integration.test_recordings import RECORDINGS, recorded
 
+pl = pytest.importorskip("polars", reason="polars is not installed; the image leaves it out")
 pytestmark = [
     pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"no recordings at {RECORDINGS}"),
     pytest.mark.timeout(900),
