@@ -3,6 +3,7 @@
 CandlehouseError
 ├── BadInput      a person asked for something that cannot be; says the field and what is allowed
 ├── Retryable     try again later; `retry_after_s` when the other side said how long
+│   └── Ending    a connection still works, and will be ended by the other side
 ├── Rejected      asked properly, refused for good; trying again will not help
 │   └── Blocked   all of it is refused to this network or country
 └── Malformed     bytes that are not what the protocol says; `kind` groups them for counting
@@ -38,6 +39,10 @@ class Retryable(CandlehouseError):
         self.retry_after_s = retry_after_s
         self.until_ms = until_ms
         self.status = status
+
+
+class Ending(Retryable):
+    """The other side has announced that it ends this connection; until then it works."""
 
 
 class Rejected(CandlehouseError):

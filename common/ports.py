@@ -46,6 +46,8 @@ class Limits:
     silence_s                 a connection without any frame for this long is dead
     settle_s                  REST may still change a minute for this long after its end
     reach_minutes             REST serves only so many newest minutes; None where it serves all
+    lifetime_s                the exchange ends every connection after this long; None where it does not
+    ping_s, ping              how often the exchange wants to hear the client say this; None where it does not
     """
 
     weight_per_minute: int
@@ -56,6 +58,9 @@ class Limits:
     silence_s: float = 60
     settle_s: float = 90
     reach_minutes: int | None = None
+    lifetime_s: float | None = None
+    ping_s: float | None = None
+    ping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class Session(Protocol):
     def receive(self, frame: str | bytes) -> list[Candle]:
         """Candles told by this frame, oldest first.
 
-        Raises Malformed for a frame to skip, Retryable when the exchange asks to connect again.
+        Raises Malformed for a frame to skip, Ending when the exchange announces the end of the connection, and
+        Retryable when it has to be opened again now.
         """
 
     def answered(self) -> list[Subscription]:

@@ -1,10 +1,10 @@
-"""Live candles of one exchange over WebSockets: connections that are opened again whatever ends them."""
+"""One WebSocket connection to an exchange: opened, listened to, and watched until something ends it."""
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import structlog
@@ -12,11 +12,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from common.clock import Clock
-from common.errors import CandlehouseError, Malformed, Retryable
+from common.errors import CandlehouseError, Ending, Malformed, Retryable
 from common.market import Candle, Instrument
-from common.ports import Exchange, Session, Subscription
-from fetchers.answers import batches, blocked
-from fetchers.http import BLOCKED_S, PAUSE_S, HttpClient, back_off_s
+from common.ports import Exchange, Session
+from fetchers.answers import blocked
+from fetchers.complaints import Complaints
+from fetchers.events import Connected, Event, Lost
+from fetchers.http import BLOCKED_S, PAUSE_S, HttpClient
+from fetchers.pace import Pace
+from fetchers.rhythm import Rhythm
 
 log = structlog.get_logger(__name__)
 
@@ -25,104 +29,140 @@ OPEN_S, CLOSE_S = 15, 1
 #: Frames that may wait to be read; beyond, the exchange has to wait.
 WAITING_FRAMES = 4096
 LARGEST_FRAME = 1 << 24
-#: A connection that tells of no candle for this long, heartbeats or not, has forgotten our subscriptions.
-NO_CANDLE_S = 900
-#: Added to the minute within which connections are counted, for the way to the exchange takes its time.
-MARGIN_MS = 1000
 
 _LOST = (OSError, TimeoutError, WebSocketException, CandlehouseError)
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
-class Connected(NamedTuple):
-    """Everything is asked for; each market's Subscription, or its first candle, says that it comes."""
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to reach an exchange; `pace` and `complaints` are shared by all connections to it."""
+
+    exchange: Exchange
+    ws_url: str
+    http: HttpClient
+    clock: Clock
+    pace: Pace
+    complaints: Complaints
 
 
-class Lost(NamedTuple):
-    """No connection. Nothing was heard after `since_ms` at the latest; None when nothing was ever heard."""
+class Conversation:
+    """One connection. Candles, confirmations and Connected go to `tell`; `run` returns how it ended."""
 
-    reason: str
-    since_ms: int | None
+    def __init__(
+        self, way: Way, instruments: Sequence[Instrument], rhythm: Rhythm, tell: Callable[[Event], None]
+    ) -> None:
+        self._way = way
+        self._rhythm = rhythm
+        self._tell = tell
+        self._session: Session = way.exchange.session(instruments)
+        self._unheard = {one.key for one in instruments}
+        self._watch = _Watch(way.exchange.limits.silence_s, way.clock, rhythm)
+        self._waiting: deque[str] = deque()
+        self._has_news = asyncio.Event()
+        #: A candle came: only that proves that a connection is good.
+        self.is_fruitful = False
+        #: Every market was confirmed, refused or heard of.
+        self.is_complete = asyncio.Event()
+        #: The exchange has said that it will end this connection.
+        self.is_ending = asyncio.Event()
 
+    @property
+    def heard_ms(self) -> int | None:
+        return self._watch.heard_ms
 
-Event = Candle | Connected | Lost | Subscription
+    def add(self, instruments: Sequence[Instrument]) -> None:
+        self._session.add(instruments)
+        self._collect()
 
+    def drop(self, instruments: Sequence[Instrument]) -> None:
+        self._session.drop(instruments)
+        for one in instruments:
+            self._hear_of(one)
+        self._collect()
 
-class Pace:
-    """Turns for new connections, at most `per_minute` in any minute; shared by all shards of an exchange."""
-
-    def __init__(self, per_minute: int, clock: Clock) -> None:
-        self._clock = clock
-        self._turns: deque[int] = deque(maxlen=per_minute)
-
-    async def turn(self) -> None:
-        now_ms = self._clock.now_ms()
-        is_full = len(self._turns) == self._turns.maxlen
-        turn_ms = max(now_ms, self._turns[0] + 60_000 + MARGIN_MS) if is_full else now_ms
-        self._turns.append(turn_ms)
-        await self._clock.sleep((turn_ms - now_ms) / 1000)
-
-
-class Complaints:
-    """Malformed frames: each is counted, the first of each kind is logged."""
-
-    def __init__(self, exchange: str) -> None:
-        self._exchange = exchange
-        self.counts: Counter[str] = Counter()
-
-    def tell(self, error: Malformed) -> None:
-        self.counts[error.kind] += 1
-        if self.counts[error.kind] == 1:
-            log.warning(
-                "A message is skipped, as all of its kind will be", exchange=self._exchange, error=str(error)
-            )
-
-
-def shards(exchange: Exchange, instruments: Sequence[Instrument]) -> list[list[Instrument]]:
-    """What each connection subscribes to."""
-    return [list(batch) for batch in batches(instruments, exchange.limits.subscriptions_per_socket)]
-
-
-async def stream(
-    exchange: Exchange,
-    instruments: Sequence[Instrument],
-    *,
-    ws_url: str,
-    http: HttpClient,
-    clock: Clock,
-    pace: Pace,
-    complaints: Complaints,
-) -> AsyncGenerator[Event, None]:
-    """One shard, for ever: candles as they come, and the beginnings and ends of its connections.
-
-    Only a candle proves that a connection is good: until one comes, each attempt may wait longer than the last.
-    """
-    failures, since_ms = 0, None
-    while True:
-        watch, session = _Watch(exchange.limits.silence_s, clock), exchange.session(instruments)
+    async def run(self) -> Lost:
+        way = self._way
         try:
-            await pace.turn()
-            async with _opened(session, ws_url, http) as socket:
-                with watch.over(socket):
-                    await _send(session, socket, exchange, clock)
-                    yield Connected()
-                    while True:
-                        frame = await socket.recv(decode=False)
-                        candles = _receive(session, frame, complaints)
-                        watch.hear(candles)
-                        for candle in candles:
-                            failures = 0
-                            yield candle
-                        for answer in session.answered():
-                            yield answer
-                        await _send(session, socket, exchange, clock)
+            await way.pace.turn()
+            async with _opened(self._session, way.ws_url, way.http) as socket:
+                with self._watch.over(socket):
+                    self._collect()
+                    await self._say(socket)
+                    self._tell(Connected())
+                    with self._speaking(socket):
+                        while True:
+                            self._hear(await socket.recv(decode=False))
         except _LOST as error:
-            lost = Lost(watch.verdict or _reason(error, exchange), watch.heard_ms or since_ms)
-            failures += 1
-            wait_s = back_off_s(failures, _told_s(error))
-        since_ms = lost.since_ms
-        yield lost
-        await clock.sleep(wait_s)
+            reason = self._watch.verdict or _reason(error, way.exchange)
+            return Lost(reason, self._watch.heard_ms, _told_s(error))
+
+    def _hear(self, frame: bytes) -> None:
+        candles = self._receive(frame)
+        now_ms = self._watch.hear()
+        for candle in candles:
+            self._rhythm.hear(candle.instrument.key, now_ms)
+            if self._unheard:
+                self._hear_of(candle.instrument)
+            self.is_fruitful = True
+            self._tell(candle)
+        for answer in self._session.answered():
+            self._hear_of(answer.instrument)
+            self._tell(answer)
+        self._collect()
+
+    def _receive(self, frame: bytes) -> list[Candle]:
+        try:
+            return self._session.receive(frame)
+        except Malformed as error:
+            self._way.complaints.tell(error)
+        except Ending as error:
+            if not self.is_ending.is_set():
+                log.info("A connection will end", exchange=self._way.exchange.name, reason=str(error))
+            self.is_ending.set()
+        return []
+
+    def _hear_of(self, instrument: Instrument) -> None:
+        self._unheard.discard(instrument.key)
+        if not self._unheard:
+            self.is_complete.set()
+
+    def _collect(self) -> None:
+        """What the session wants to say, to the exchange and to us."""
+        if messages := self._session.to_send():
+            self._waiting += messages
+            self._has_news.set()
+        for notice in self._session.notices():
+            log.warning("The exchange has something to say", exchange=self._way.exchange.name, notice=notice)
+
+    @contextmanager
+    def _speaking(self, socket: ClientConnection) -> Iterator[None]:
+        tasks = [asyncio.create_task(self._keep_saying(socket)), asyncio.create_task(self._ping(socket))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _say(self, socket: ClientConnection) -> None:
+        """To the exchange, no faster than it allows."""
+        while self._waiting:
+            await socket.send(self._waiting.popleft())
+            await self._way.clock.sleep(1 / self._way.exchange.limits.messages_per_second)
+
+    async def _keep_saying(self, socket: ClientConnection) -> None:
+        with suppress(*_LOST):  # whoever listens learns of it
+            while True:
+                self._has_news.clear()
+                await self._say(socket)
+                await self._has_news.wait()
+
+    async def _ping(self, socket: ClientConnection) -> None:
+        limits = self._way.exchange.limits
+        with suppress(*_LOST):
+            while limits.ping_s:
+                await self._way.clock.sleep(limits.ping_s)
+                await socket.send(limits.ping)
 
 
 @asynccontextmanager
@@ -143,50 +183,33 @@ async def _opened(session: Session, ws_url: str, http: HttpClient) -> AsyncItera
         yield socket
 
 
-async def _send(session: Session, socket: ClientConnection, exchange: Exchange, clock: Clock) -> None:
-    """What the session wants to say, to the exchange no faster than it allows, and to us."""
-    for message in session.to_send():
-        await socket.send(message)
-        await clock.sleep(1 / exchange.limits.messages_per_second)
-    for notice in session.notices():
-        log.warning("The exchange has something to say", exchange=exchange.name, notice=notice)
-
-
-def _receive(session: Session, frame: bytes, complaints: Complaints) -> list[Candle]:
-    try:
-        return session.receive(frame)
-    except Malformed as error:
-        complaints.tell(error)
-        return []
-
-
 class _Watch:
-    """Cuts a connection on which nothing, or no candle, was heard for too long.
+    """Cuts a connection on which nothing was heard for too long, or no candle against all likelihood.
 
     A timer, not a timeout around each read: that would cost more than decoding the frame.
     """
 
-    def __init__(self, silence_s: float, clock: Clock) -> None:
+    def __init__(self, silence_s: float, clock: Clock, rhythm: Rhythm) -> None:
         self._silence_s = silence_s
         self._clock = clock
+        self._rhythm = rhythm
         self.heard_ms: int | None = None
-        self._candle_ms = 0
         #: Why the connection was cut; empty for one that ended otherwise.
         self.verdict = ""
 
     @contextmanager
     def over(self, socket: ClientConnection) -> Iterator[None]:
-        self.heard_ms = self._candle_ms = self._clock.now_ms()
+        self.heard_ms = self._clock.now_ms()
         self._plan(socket)
         try:
             yield
         finally:
             self._timer.cancel()
 
-    def hear(self, candles: Sequence[Candle]) -> None:
-        self.heard_ms = self._clock.now_ms()
-        if candles:
-            self._candle_ms = self.heard_ms
+    def hear(self) -> int:
+        """A frame came; the time."""
+        self.heard_ms = now_ms = self._clock.now_ms()
+        return now_ms
 
     def _plan(self, socket: ClientConnection) -> None:
         real_s = self._silence_s / 4 / self._clock.rate
@@ -196,8 +219,8 @@ class _Watch:
         now_ms = self._clock.now_ms()
         if now_ms - (self.heard_ms or 0) >= self._silence_s * 1000:
             self.verdict = f"silent for {self._silence_s:g} s"
-        elif now_ms - self._candle_ms >= NO_CANDLE_S * 1000:
-            self.verdict = f"no candle for {NO_CANDLE_S} s"
+        elif self._rhythm.is_dead(now_ms):
+            self.verdict = "no candle though its markets are heard of more often"
         if self.verdict:
             socket.transport.abort()
         else:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Generator, Iterator
 
+import hypothesis
 import pytest
 import redis
 import redis.asyncio
@@ -32,7 +33,12 @@ _numbers = itertools.count()
 
 
 def pytest_configure() -> None:
-    """A shell that starts us in the background ignores Ctrl-C, and so would whatever a test interrupts."""
+    """A shell that starts us in the background ignores Ctrl-C, and so would whatever a test interrupts.
+
+    And no test asserts seconds, which hypothesis does by default.
+    """
+    hypothesis.settings.register_profile("candlehouse", deadline=None)
+    hypothesis.settings.load_profile("candlehouse")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -4,6 +4,7 @@ A minute closes on the exchange's closing message; or 5 s after its end if a lat
 or 30 s after its end. From then on only a state that the store would keep too is announced, as a correction.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.messages import CandleMessage, from_candle
@@ -70,10 +71,15 @@ class Closing:
             return None
         if candle.source or self._is_over(series, candle, now_ms):
             return self._close(series, candle, now_ms)
-        if self._is_nothing(candle, now_ms) or series.open.get(open_ms) == candle:
+        if self._is_nothing(candle, now_ms) or _is_known(series.open.get(open_ms), candle):
             return None
         series.open[open_ms] = candle
         return from_candle(candle, now_ms)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Somebody else tells of these markets from now on, and closes their minutes."""
+        for key in keys:
+            self._series.pop(key, None)
 
     def tick(self, now_ms: int) -> list[CandleMessage]:
         """The minutes that time has closed since the last call; call it every second or so."""
@@ -107,6 +113,11 @@ class Closing:
         if len(series.closed) > REMEMBERED:
             del series.closed[min(series.closed)]
         return message
+
+
+def _is_known(open_: Candle | None, candle: Candle) -> bool:
+    """Of two connections that overlap, the slower one brings states of the running minute that are over."""
+    return open_ is not None and (candle.volume < open_.volume or candle == open_)
 
 
 def _by_time(candle: Candle) -> Candle:

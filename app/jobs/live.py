@@ -1,9 +1,9 @@
 """Keep one exchange's live candles flowing into Redis, whatever the exchange, the network or Redis do."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 import structlog
 from redis.asyncio import Redis
@@ -17,60 +17,55 @@ from common.clock import Clock
 from common.errors import Malformed, Retryable
 from common.market import Candle, Instrument
 from common.ports import Exchange, Subscription
+from fetchers.complaints import Complaints
+from fetchers.events import Connected, Event, Lost, Stale
 from fetchers.http import HttpClient
-from fetchers.stream import Complaints, Connected, Lost, Pace, shards, stream
+from fetchers.lines import Left, Lines
+from fetchers.pace import Pace
+from fetchers.stream import Way
 
 log = structlog.get_logger(__name__)
 
 #: Of the connections a minute that an exchange allows; a stream that is started again forgets those it had opened.
 CONNECTIONS_SHARE = 0.8
+NONE = "SYMBOLS selects no market of {} that is under trade."
 #: Candles in one write.
 BATCH = 500
 #: Real seconds between two heartbeats, and for the last write of a job that is stopped.
 BEAT_S, LAST_WRITE_S = 5.0, 2.0
 
 
-async def run_live(
-    exchange: Exchange,
-    instruments: Sequence[Instrument],
-    *,
-    ws_url: str,
-    http: HttpClient,
-    redis: Redis,
-    clock: Clock,
-) -> None:
-    """Never returns; cancel it. A closed exchange is told as such and left alone at its real address."""
-    live = Live(exchange, instruments, redis, clock)
-    if reason := _why_idle(exchange, instruments, ws_url):
-        log.error("No live candles", exchange=exchange.name, reason=reason)
-        live.idle(reason)
-        return await live.beat()
-    pace = Pace(max(1, int(exchange.limits.connections_per_minute * CONNECTIONS_SHARE)), clock)
-    how: dict[str, Any] = {"ws_url": ws_url, "http": http, "pace": pace}
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for number, shard in enumerate(shards(exchange, instruments)):
-                tasks.create_task(live.follow(number, shard, **how))
-            for work in (live.close_minutes, live.write, live.beat):
-                tasks.create_task(work())
-    finally:
-        await live.write_rest()
-
-
 class Live:
-    """One run: from events to closed minutes to the buffer, and from there to Redis."""
+    """One exchange's part of one process: from events to closed minutes to the buffer, and from there to Redis.
 
-    def __init__(self, exchange: Exchange, instruments: Sequence[Instrument], redis: Redis, clock: Clock) -> None:
+    `missed` is called when the feed may have missed something, which REST is then to be asked for.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        ws_url: str,
+        http: HttpClient,
+        redis: Redis,
+        clock: Clock,
+        missed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._exchange = exchange
         self._clock = clock
+        self._redis = redis
+        self._ring = missed or partial(heartbeat.ring, redis, exchange.name)
         self._complaints = Complaints(exchange.name)
         self._closing = Closing(serves_quiet_minutes=exchange.serves_quiet_minutes)
         self._buffer = Buffer()
-        self._sink = LiveSink(redis, clock, instruments)
-        self._redis = redis
+        self._sink = LiveSink(redis, clock, [])
         self._outage = Outage("Redis", clock)
-        self._symbols = len(instruments)
-        self._state = "connecting"
+        pace = Pace(max(1, int(exchange.limits.connections_per_minute * CONNECTIONS_SHARE)), clock)
+        self._lines = Lines(Way(exchange, ws_url, http, clock, pace, self._complaints), self._hear)
+        #: Why nothing can be live at all, however many markets there are.
+        self._closed = exchange.closed if ws_url == exchange.ws_url else ""
+        self._idle = ""
+        self._symbols = 0
         self._up: set[int] = set()
         self._broken: set[int] = set()
         self._missed = False
@@ -78,23 +73,47 @@ class Live:
         self._last_error = ""
         self._changed = asyncio.Event()
 
-    def idle(self, reason: str) -> None:
-        self._state, self._last_error = "closed", reason
+    def carry(self, instruments: Sequence[Instrument], why_none: str = "") -> None:
+        """Stream these markets from now on, without touching those that are streamed already.
 
-    async def follow(self, number: int, shard: Sequence[Instrument], **how: Any) -> None:
+        `why_none` is told where there is none. A closed exchange is left alone at its real address.
+        """
+        idle = self._closed or ("" if instruments else why_none or NONE.format(self._exchange.name))
+        if idle and idle != self._idle:
+            log.error("No live candles", exchange=self._exchange.name, reason=idle)
+        self._idle, self._symbols = idle, len(instruments)
+        if not self._closed:
+            self._sink.know(instruments)
+            self._closing.forget(one.key for one in self._lines.carry(instruments))
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Never returns; cancel it."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for work in (self._lines.run, self.close_minutes, self.write, self.beat):
+                    tasks.create_task(work())
+        finally:
+            await self.write_rest()
+
+    def _hear(self, number: int, event: Event | Left) -> None:
         """Take what one connection tells."""
-        events = stream(self._exchange, shard, clock=self._clock, complaints=self._complaints, **how)
-        async with aclosing(events):
-            async for event in events:
-                if type(event) is Candle:
-                    self._take(event)
-                elif isinstance(event, Lost):
-                    self._lose(number, event)
-                elif isinstance(event, Connected):
-                    self._regain(number, len(shard))
-                elif isinstance(event, Subscription) and event.refusal:
-                    market = event.instrument.key
-                    log.warning("Subscription refused", market=market, reason=event.refusal)
+        if type(event) is Candle:
+            return self._take(event)
+        match event:
+            case Lost():
+                self._lose(number, event)
+            case Connected():
+                self._regain(number)
+            case Left():
+                self._up.discard(number)
+                self._broken.discard(number)
+            case Subscription(instrument, refusal) if refusal:
+                log.warning("Subscription refused", market=instrument.key, reason=refusal)
+            case Stale():
+                log.warning("Silent longer than is its way; subscribed again", market=event.instrument.key)
+                self._missed = True
+                self._changed.set()
 
     async def close_minutes(self) -> None:
         """Let time close what no message closes."""
@@ -135,7 +154,7 @@ class Live:
             with suppress(Retryable):
                 await heartbeat.tell(self._redis, self._exchange.name, self._fields())
                 if self._missed:
-                    await heartbeat.ring(self._redis, self._exchange.name)
+                    await self._ring()
                     self._missed = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_S):
@@ -162,8 +181,8 @@ class Live:
             self._broken.add(number)
         self._changed.set()
 
-    def _regain(self, number: int, symbols: int) -> None:
-        log.info("Connected", exchange=self._exchange.name, shard=number, symbols=symbols)
+    def _regain(self, number: int) -> None:
+        log.info("Connected", exchange=self._exchange.name, shard=number, symbols=self._lines.markets(number))
         self._up.add(number)
         self._last_error = ""
         if number in self._broken:
@@ -173,15 +192,14 @@ class Live:
 
     def _fields(self) -> dict[str, str | int]:
         now_ms = self._clock.now_ms()
-        if self._state != "closed":
-            quiet = self._heard_ms and now_ms - self._heard_ms > heartbeat.FRESH_MS
-            self._state = "connecting" if not self._up else "silent" if quiet else "connected"
+        quiet = self._heard_ms and now_ms - self._heard_ms > heartbeat.FRESH_MS
+        state = "connecting" if not self._up else "silent" if quiet else "connected"
         return {
-            "state": self._state,
+            "state": "closed" if self._idle else state,
             "connections": len(self._up),
             "symbols": self._symbols,
             "last_candle_ms": self._last_candle_ms,
-            "last_error": self._last_error,
+            "last_error": self._idle or self._last_error,
             "malformed": self._complaints.counts.total(),
             "updated_ms": now_ms,
         }
@@ -192,9 +210,3 @@ async def _ends_well(writing: asyncio.Future[None]) -> bool:
     await asyncio.wait([writing], timeout=LAST_WRITE_S)
     writing.cancel()
     return writing.done() and not writing.cancelled() and writing.exception() is None
-
-
-def _why_idle(exchange: Exchange, instruments: Sequence[Instrument], ws_url: str) -> str:
-    if exchange.closed and ws_url == exchange.ws_url:
-        return exchange.closed
-    return "" if instruments else f"SYMBOLS selects no market of {exchange.name} that is under trade."

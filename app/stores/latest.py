@@ -62,6 +62,10 @@ class LiveSink:
         self._own = None if instruments is None else aliases(instruments)
         self._epoch = b""
 
+    def know(self, instruments: Iterable[Instrument]) -> None:
+        """These are the markets that this writer knows from now on."""
+        self._own, self._epoch = aliases(instruments), b""
+
     async def write(self, messages: Sequence[CandleMessage]) -> None:
         """All of them, in order. Raises Retryable when Redis does not take them; all may then be tried again."""
         with translated():

@@ -22,7 +22,7 @@ from itertools import count
 
 import msgspec
 
-from common.errors import Malformed, Retryable
+from common.errors import Ending, Malformed
 from common.market import Candle, Instrument, Source
 from common.ports import Exchange, Limits, Listing, Page, Request, Subscription
 from common.span import Span
@@ -134,6 +134,7 @@ class Binance:
         connections_per_minute=60,
         messages_per_second=4,
         silence_s=90,
+        lifetime_s=86_400,
     )
     serves_quiet_minutes = True
     closed = ""
@@ -255,7 +256,7 @@ class BinanceSession:
         error = message.error or message
         asked = self._asked.pop(message.id, ()) if isinstance(message.id, int) else ()
         if event == "serverShutdown":
-            raise Retryable("Binance announces that it shuts this connection down")
+            raise Ending("Binance announces that it shuts this connection down")
         if error.code or error.msg:
             words = f"{error.msg} ({error.code})"
             self._answered += [Subscription(one, words) for one in asked]

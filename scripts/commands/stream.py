@@ -8,12 +8,11 @@ import typer
 
 from app import wiring
 from app.jobs import instruments
-from app.jobs.live import run_live
+from app.jobs.live import Live
 from app.settings import Settings, load_settings
 from app.stores.heartbeat import ring
 from common.clock import Clock
 from common.errors import BadInput, Retryable
-from common.market import Instrument
 from common.ports import Exchange, Priority
 from fetchers import registry
 from scripts.commands.roles import run_until_stopped
@@ -45,38 +44,26 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
                 symbols=stores.symbols,
                 clock=clock,
             )
-            markets = instruments.streamed(known, settings.symbols)
+            live = Live(exchange, ws_url=settings.ws_url(exchange.name), http=http, redis=redis, clock=clock)
+            live.carry(instruments.streamed(known, settings.symbols))
             with suppress(Retryable):  # without Redis nothing streams either, and the job tells it
                 await ring(redis, exchange.name)
-            while True:
-                async with asyncio.TaskGroup() as tasks:
-                    live = tasks.create_task(
-                        run_live(
-                            exchange,
-                            markets,
-                            ws_url=settings.ws_url(exchange.name),
-                            http=http,
-                            redis=redis,
-                            clock=clock,
-                        )
-                    )
-                    markets = await _changed(settings, stores, exchange, markets, clock)
-                    live.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(live.run())
+                tasks.create_task(_follow_listings(live, settings, stores, exchange, clock))
     finally:
         await http.close()
         await redis.aclose()
 
 
-async def _changed(
-    settings: Settings, stores: wiring.Stores, exchange: Exchange, markets: list[Instrument], clock: Clock
-) -> list[Instrument]:
-    """What is to be streamed, once that is no longer `markets`."""
+async def _follow_listings(
+    live: Live, settings: Settings, stores: wiring.Stores, exchange: Exchange, clock: Clock
+) -> None:
+    """Take up what is listed and leave what is delisted while the stream runs."""
     while True:
         await clock.sleep(LOOK_EVERY_S)
         try:
             stored = await stores.symbols.load(exchange.name, trading_only=True)
         except Retryable:
             continue  # the stream goes on without its database
-        now = instruments.streamed((one.instrument for one in stored.values()), settings.symbols)
-        if now and {one.key for one in now} != {one.key for one in markets}:
-            return now
+        live.carry(instruments.streamed((one.instrument for one in stored.values()), settings.symbols))

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 
-from app.jobs.live import run_live
+from app.jobs.live import Live
 from app.stores.memory_budget import MemoryBudget
 from common.clock import Clock
 from common.market import Instrument
@@ -59,9 +59,9 @@ async def ingest(redis_url: str, port: int) -> tuple[float, float]:
     instruments = [Instrument("binance", f"C{n}", "USDT", f"C{n}USDT", f"C{n}", "USDT") for n in range(SYMBOLS)]
     http = HttpClient({}, {"binance": MemoryBudget(1, clock)}, clock)
     async with Redis.from_url(redis_url) as client:
-        live = asyncio.ensure_future(
-            run_live(exchange, instruments, ws_url=f"ws://127.0.0.1:{port}", http=http, redis=client, clock=clock)
-        )
+        job = Live(exchange, ws_url=f"ws://127.0.0.1:{port}", http=http, redis=client, clock=clock)
+        job.carry(instruments)
+        live = asyncio.ensure_future(job.run())
         while not await client.xlen("live_binance"):  # noqa: ASYNC110 - Redis tells nobody
             await asyncio.sleep(0.001)
         cpu_s = time.process_time()

@@ -10,8 +10,11 @@ from websockets.asyncio.server import ServerConnection
 
 from common.market import Instrument
 from fetchers import registry
-from fetchers.stream import Pace, shards
-from tests.fixtures.live import T0, UST, LeapClock, events, exchange_server, kline, told_candles
+from fetchers.complaints import Complaints
+from fetchers.lines import Lines
+from fetchers.pace import Pace
+from fetchers.stream import Way
+from tests.fixtures.live import T0, UST, LeapClock, events, exchange_server, http_client, kline, told_candles
 
 
 async def test_messages_are_sent_no_faster_than_allowed() -> None:
@@ -30,8 +33,25 @@ async def test_messages_are_sent_no_faster_than_allowed() -> None:
 
 def test_no_connection_subscribes_to_more_than_allowed() -> None:
     many = [replace(UST, base=f"A{n}") for n in range(60)]
-    assert [len(shard) for shard in shards(registry.get("bitfinex"), many)] == [25, 25, 10]
-    assert [one for shard in shards(registry.get("bitfinex"), many) for one in shard] == many
+    lines = lines_of("bitfinex")
+    assert (lines.carry(many), [lines.markets(number) for number in range(3)]) == ([], [25, 25, 10])
+
+
+def test_markets_come_and_go_without_touching_the_others() -> None:
+    many = [replace(UST, base=f"A{n}") for n in range(60)]
+    lines = lines_of("bitfinex")
+    lines.carry(many)
+    assert lines.carry(many[1:]) == many[:1]
+    assert lines.carry([*many[1:], UST]) == []
+    assert [lines.markets(number) for number in range(4)] == [25, 25, 10, 0], "the place that came free is taken"
+    assert lines.carry(many[1:25]) == [UST, *many[25:]]
+    assert [lines.markets(number) for number in range(4)] == [24, 0, 0, 0], "empty connections are closed"
+
+
+def lines_of(exchange: str) -> Lines:
+    clock = LeapClock()
+    way = Way(registry.get(exchange), "", http_client(clock), clock, Pace(9, clock), Complaints(exchange))
+    return Lines(way, lambda number, event: None)
 
 
 @given(st.integers(1, 20), st.lists(st.integers(0, 30_000), max_size=60))

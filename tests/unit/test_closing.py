@@ -144,6 +144,24 @@ def test_the_previous_candle_sent_between_updates_is_not_announced_again() -> No
     ]
 
 
+def test_of_two_connections_that_overlap_the_slower_one_takes_nothing_back() -> None:
+    run = Run()
+    assert [run.feed(10_000 + at, 0, volume) for at, volume in enumerate((1, 2, 1, 2, 3))] == [
+        (0, 1, RUNNING, False),
+        (0, 2, RUNNING, False),
+        None,
+        None,
+        (0, 3, RUNNING, False),
+    ]
+
+
+def test_minutes_of_a_market_that_somebody_else_streams_are_not_closed_here() -> None:
+    run = Run()
+    run.feed(10_000, 0, 1)
+    run.closing.forget([ETH.key, candle().instrument.key])
+    assert run.tick(END + 60_000) == []
+
+
 def test_a_placeholder_closes_only_where_quiet_minutes_are_served_and_a_later_one_came() -> None:
     quiet, absent = Run(serves_quiet_minutes=True), Run(serves_quiet_minutes=False)
     for run in (quiet, absent):
