@@ -28,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 #: Of the connections a minute that an exchange allows; a stream that is started again forgets those it had opened.
 CONNECTIONS_SHARE = 0.8
-NONE = "SYMBOLS selects no market of {} that is under trade."
+NONE, OTHERS = "SYMBOLS selects no market of {} that is under trade.", "Other processes stream all markets of {}."
 #: Candles in one write.
 BATCH = 500
-#: Real seconds between two heartbeats, and for the last write of a job that is stopped.
-BEAT_S, LAST_WRITE_S = 5.0, 2.0
+#: Real seconds for the last write of a job that is stopped.
+LAST_WRITE_S = 2.0
 
 
 class Live:
@@ -50,18 +50,20 @@ class Live:
         redis: Redis,
         clock: Clock,
         missed: Callable[[], Awaitable[None]] | None = None,
+        member: str = "stream",
     ) -> None:
         self._exchange = exchange
         self._clock = clock
         self._redis = redis
+        self._member = member
         self._ring = missed or partial(heartbeat.ring, redis, exchange.name)
         self._complaints = Complaints(exchange.name)
         self._closing = Closing(serves_quiet_minutes=exchange.serves_quiet_minutes)
         self._buffer = Buffer()
         self._sink = LiveSink(redis, clock, [])
         self._outage = Outage("Redis", clock)
-        pace = Pace(max(1, int(exchange.limits.connections_per_minute * CONNECTIONS_SHARE)), clock)
-        self._lines = Lines(Way(exchange, ws_url, http, clock, pace, self._complaints), self._hear)
+        self._pace = Pace(max(1, int(exchange.limits.connections_per_minute * CONNECTIONS_SHARE)), clock)
+        self._lines = Lines(Way(exchange, ws_url, http, clock, self._pace, self._complaints), self._hear)
         #: Why nothing can be live at all, however many markets there are.
         self._closed = exchange.closed if ws_url == exchange.ws_url else ""
         self._idle = ""
@@ -73,14 +75,20 @@ class Live:
         self._last_error = ""
         self._changed = asyncio.Event()
 
-    def carry(self, instruments: Sequence[Instrument], why_none: str = "") -> None:
+    def carry(self, instruments: Sequence[Instrument], processes: int = 1) -> None:
         """Stream these markets from now on, without touching those that are streamed already.
 
-        `why_none` is told where there is none. A closed exchange is left alone at its real address.
+        They are this process's share where `processes` stream the exchange. A closed exchange is left alone at its
+        real address.
         """
-        idle = self._closed or ("" if instruments else why_none or NONE.format(self._exchange.name))
+        self._pace.divide(processes)
+        idle = self._closed or (
+            "" if instruments else (OTHERS if processes > 1 else NONE).format(self._exchange.name)
+        )
         if idle and idle != self._idle:
             log.error("No live candles", exchange=self._exchange.name, reason=idle)
+        # What is taken over from another process may have a hole where neither had it.
+        self._missed |= bool(self._symbols) and len(instruments) > self._symbols
         self._idle, self._symbols = idle, len(instruments)
         if not self._closed:
             self._sink.know(instruments)
@@ -95,6 +103,9 @@ class Live:
                     tasks.create_task(work())
         finally:
             await self.write_rest()
+            with suppress(Retryable, TimeoutError):
+                async with asyncio.timeout(LAST_WRITE_S):
+                    await heartbeat.forget(self._redis, self._exchange.name, self._member)
 
     def _hear(self, number: int, event: Event | Left) -> None:
         """Take what one connection tells."""
@@ -152,12 +163,12 @@ class Live:
             self._changed.clear()
             # Away, Redis needs no second complaint: the writer has told it.
             with suppress(Retryable):
-                await heartbeat.tell(self._redis, self._exchange.name, self._fields())
+                await heartbeat.tell(self._redis, self._exchange.name, self._fields(), self._member)
                 if self._missed:
                     await self._ring()
                     self._missed = False
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout(heartbeat.BEAT_S):
                     await self._changed.wait()
 
     def _take(self, candle: Candle) -> None:
@@ -202,6 +213,7 @@ class Live:
             "last_error": self._idle or self._last_error,
             "malformed": self._complaints.counts.total(),
             "updated_ms": now_ms,
+            "beat_ms": round(heartbeat.BEAT_S * 1000 * self._clock.rate),
         }
 
 

@@ -1,36 +1,76 @@
 """What a live job says of itself, the bell it rings when its feed may have missed something; beat's first word."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 
 from app.stores.redis_errors import translated
 
-#: Real seconds until a job that says nothing any more is forgotten.
-TTL_S = 120
+#: Real seconds until a process that says nothing any more is forgotten, and between two words of one that lives.
+TTL_S, BEAT_S = 30, 5.0
 #: An exchange whose newest candle began longer ago than this, in the Clock's time, is not live.
 FRESH_MS = 180_000
 
 _BEAT = "candlehouse:beat"
+#: The worst first: what several processes make together is as bad as the worst of them.
+_STATES = ("connecting", "silent", "connected", "closed")
+_SUMS = ("connections", "symbols", "malformed")
 
 
-async def tell(redis: Redis, exchange: str, fields: Mapping[str, str | int]) -> None:
-    """How the exchange's stream is, as the hash `candlehouse:stream:{exchange}`."""
+async def tell(redis: Redis, exchange: str, fields: Mapping[str, str | int], member: str = "stream") -> None:
+    """How the exchange's stream is in the process `member`: the hash `candlehouse:stream:{exchange}:{member}`."""
     client: Any = redis
     with translated():
         async with client.pipeline(transaction=True) as pipe:
-            pipe.hset(_stream(exchange), mapping=dict(fields))
-            pipe.expire(_stream(exchange), TTL_S)
+            pipe.hset(_stream(exchange, member), mapping=dict(fields))
+            pipe.expire(_stream(exchange, member), TTL_S)
+            pipe.sadd(_streams(exchange), member)
+            await pipe.execute()
+
+
+async def forget(redis: Redis, exchange: str, member: str) -> None:
+    """That process has ended."""
+    client: Any = redis
+    with translated():
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.delete(_stream(exchange, member))
+            pipe.srem(_streams(exchange), member)
             await pipe.execute()
 
 
 async def told(redis: Redis, exchange: str) -> dict[str, str]:
-    """What `tell` was last given; empty when that is too long ago."""
+    """What all processes that stream the exchange last said, as if they were one; empty where none says a word."""
     client: Any = redis
     with translated():
-        found = await client.hgetall(_stream(exchange))
-    return {name.decode(): value.decode() for name, value in found.items()}
+        members = sorted(await client.smembers(_streams(exchange)))
+        async with client.pipeline(transaction=False) as pipe:
+            for member in members:
+                pipe.hgetall(_stream(exchange, member.decode()))
+            found = await pipe.execute()
+        if dead := [member for member, fields in zip(members, found, strict=True) if not fields]:
+            await client.srem(_streams(exchange), *dead)
+    words = [{name.decode(): value.decode() for name, value in fields.items()} for fields in found if fields]
+    return _together(_living(words)) if words else {}
+
+
+def _living(words: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Without those that missed three beats: another process may have taken over by now."""
+    newest_ms = max(int(one.get("updated_ms", 0)) for one in words)
+    return [
+        one
+        for one in words
+        if newest_ms - int(one.get("updated_ms", 0)) <= 3 * int(one.get("beat_ms", BEAT_S * 1000))
+    ]
+
+
+def _together(words: Sequence[dict[str, str]]) -> dict[str, str]:
+    busy = [one for one in words if one.get("state") != "closed"] or words
+    worst = min(busy, key=lambda one: _STATES.index(one.get("state", "closed")))
+    sums = {name: str(sum(int(one.get(name, 0)) for one in words)) for name in _SUMS}
+    newest = {name: str(max(int(one.get(name, 0)) for one in words)) for name in ("last_candle_ms", "updated_ms")}
+    error = next((one["last_error"] for one in [worst, *busy] if one.get("last_error")), "")
+    return {**worst, **sums, **newest, "last_error": error, "processes": str(len(words))}
 
 
 async def ring(redis: Redis, exchange: str) -> None:
@@ -62,8 +102,12 @@ async def forget_beat(redis: Redis) -> None:
         await redis.delete(_BEAT)
 
 
-def _stream(exchange: str) -> str:
+def _streams(exchange: str) -> str:
     return f"candlehouse:stream:{exchange}"
+
+
+def _stream(exchange: str, member: str) -> str:
+    return f"candlehouse:stream:{exchange}:{member}"
 
 
 def _bell(exchange: str) -> str:

@@ -1,16 +1,24 @@
 """`stream`: keep an exchange's live candles flowing into Redis."""
 
 import asyncio
+import os
+import secrets
+import socket
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import typer
+from redis.asyncio import Redis
 
 from app import wiring
 from app.jobs import instruments
 from app.jobs.live import Live
+from app.jobs.sharing import Sharing
 from app.settings import Settings, load_settings
 from app.stores.heartbeat import ring
+from app.stores.roster import Roster
+from celery_app.orders import order
 from common.clock import Clock
 from common.errors import BadInput, Retryable
 from common.ports import Exchange, Priority
@@ -44,20 +52,32 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
                 symbols=stores.symbols,
                 clock=clock,
             )
-            live = Live(exchange, ws_url=settings.ws_url(exchange.name), http=http, redis=redis, clock=clock)
-            live.carry(instruments.streamed(known, settings.symbols))
+            member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+            live = Live(
+                exchange,
+                ws_url=settings.ws_url(exchange.name),
+                http=http,
+                redis=redis,
+                clock=clock,
+                missed=partial(_heal, redis, exchange.name),
+                member=member,
+            )
+            sharing = Sharing(Roster(redis, exchange.name, member), live.carry, exchange.name)
+            await sharing.join()
+            sharing.stream(instruments.streamed(known, settings.symbols))
             with suppress(Retryable):  # without Redis nothing streams either, and the job tells it
-                await ring(redis, exchange.name)
+                await _heal(redis, exchange.name)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(live.run())
-                tasks.create_task(_follow_listings(live, settings, stores, exchange, clock))
+                tasks.create_task(sharing.run())
+                tasks.create_task(_follow_listings(sharing, settings, stores, exchange, clock))
     finally:
         await http.close()
         await redis.aclose()
 
 
 async def _follow_listings(
-    live: Live, settings: Settings, stores: wiring.Stores, exchange: Exchange, clock: Clock
+    sharing: Sharing, settings: Settings, stores: wiring.Stores, exchange: Exchange, clock: Clock
 ) -> None:
     """Take up what is listed and leave what is delisted while the stream runs."""
     while True:
@@ -66,4 +86,10 @@ async def _follow_listings(
             stored = await stores.symbols.load(exchange.name, trading_only=True)
         except Retryable:
             continue  # the stream goes on without its database
-        live.carry(instruments.streamed((one.instrument for one in stored.values()), settings.symbols))
+        sharing.stream(instruments.streamed((one.instrument for one in stored.values()), settings.symbols))
+
+
+async def _heal(redis: Redis, exchange: str) -> None:
+    """Have REST asked at once for what the feed may have missed; the bell is for when no message gets through."""
+    await ring(redis, exchange)
+    await asyncio.to_thread(order, "heal", exchange)

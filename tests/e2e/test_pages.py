@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from app.messages import from_candle
 from app.stores import analytics
 from app.stores.database import Database, open_database
+from app.stores.heartbeat import tell
 from app.stores.latest import LiveSink
 from app.stores.rollups import RollupStore
 from common.clock import Clock
@@ -63,7 +64,7 @@ def filled_url(postgres_server: Server) -> Iterator[str]:
 async def deps(filled_url: str, redis_client: Redis) -> AsyncIterator[Deps]:
     database = open_database(filled_url)
     now: dict[Any, Any] = {"state": "connected", "last_candle_ms": NOW_MS}
-    await redis_client.hset("candlehouse:stream:binance", mapping=now)
+    await tell(redis_client, "binance", now)
     yield web_deps(database, redis_client, SetClock())
     await database.close()
 

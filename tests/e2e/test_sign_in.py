@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from app.stores.database import Database
+from app.stores.heartbeat import tell
 from common.span import MINUTE_MS, floor_minute
 from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, Watched, browser_page
 from tests.fixtures.web import BTC, NOW_MS, SetClock, every_minute, listening, minutes, store, web_deps
@@ -20,7 +21,7 @@ CHART = "/view/wschart?exchange=binance&base_id=BTC&quote_id=USDT&range=1h"
 async def address(database: Database, redis_client: Redis) -> AsyncIterator[str]:
     await store(database, BTC, minutes(every_minute(floor_minute(NOW_MS) - 90 * MINUTE_MS, 90)))
     now: dict[Any, Any] = {"state": "connected", "last_candle_ms": NOW_MS}
-    await redis_client.hset("candlehouse:stream:binance", mapping=now)
+    await tell(redis_client, "binance", now)
     async with listening(web_deps(database, redis_client, SetClock(), token=SecretStr(TOKEN))) as found:
         yield found
 

@@ -12,6 +12,7 @@ from websockets.asyncio.server import ServerConnection
 
 from app.buffer import Buffer
 from app.messages import CandleMessage
+from app.stores import heartbeat
 from app.stores.heartbeat import rung
 from app.stores.latest import LiveSink
 from common.clock import Clock
@@ -33,8 +34,7 @@ BINANCE = registry.get("binance")
 
 
 async def status(client: Redis, exchange: str = "binance") -> dict[str, str]:
-    found = await client.hgetall(f"candlehouse:stream:{exchange}")
-    return {name.decode(): value.decode() for name, value in found.items()}
+    return await heartbeat.told(client, exchange)
 
 
 async def stay(socket: ServerConnection) -> None:
@@ -53,7 +53,7 @@ async def test_the_heartbeat_tells_how_it_goes(redis_client: redis.asyncio.Redis
     async with exchange_server(talk) as url, live(BINANCE, [BTC, ETH], url, redis_client):
         await eventually(lambda: has(redis_client, last_candle_ms=str(minute_ms)))
         first = await status(redis_client)
-        assert 0 < await redis_client.ttl("candlehouse:stream:binance") <= 120
+        assert 0 < await redis_client.ttl("candlehouse:stream:binance:stream") <= 30
         hold.set()
         await eventually(lambda: has(redis_client, state="connecting"))
         lost = await status(redis_client)
@@ -65,6 +65,8 @@ async def test_the_heartbeat_tells_how_it_goes(redis_client: redis.asyncio.Redis
         "last_error": "",
         "malformed": "1",
         "updated_ms": "",
+        "beat_ms": "5000",
+        "processes": "1",
     }
     assert (lost["connections"], lost["last_error"]) == ("0", "received 1000 (OK); then sent 1000 (OK)")
 

@@ -16,6 +16,7 @@ from app.stores.budget import RedisBudget
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.database import Database
 from app.stores.errors import ErrorStore, FetchError
+from app.stores.heartbeat import tell
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
 from common.market import Instrument
@@ -36,7 +37,7 @@ async def test_each_stream_is_shown_as_it_said_and_a_silent_one_as_stopped(
     settings: Settings, redis_client: Redis
 ) -> None:
     told = {"state": "connecting", "connections": 0, "symbols": 8, "last_error": "no route to api.binance.com"}
-    await redis_client.hset("candlehouse:stream:binance", mapping=told)
+    await tell(redis_client, "binance", told)
     found = await report.make(settings)
     assert found.streams == [
         Stream("binance", "connecting", 0, 8, None, "no route to api.binance.com"),

@@ -37,6 +37,15 @@ def test_no_connection_subscribes_to_more_than_allowed() -> None:
     assert (lines.carry(many), [lines.markets(number) for number in range(3)]) == ([], [25, 25, 10])
 
 
+async def test_processes_that_share_an_exchange_share_its_connections_a_minute() -> None:
+    clock = LeapClock()
+    pace = Pace(6, clock)
+    pace.divide(3)
+    for _ in range(5):
+        await pace.turn()
+    assert [round(seconds) for seconds in clock.sleeps] == [0, 0, 61, 0, 61]
+
+
 def test_markets_come_and_go_without_touching_the_others() -> None:
     many = [replace(UST, base=f"A{n}") for n in range(60)]
     lines = lines_of("bitfinex")

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app.stores import analytics
 from app.stores.database import Database, open_database
+from app.stores.heartbeat import tell
 from common.errors import Retryable
 from common.span import DAY_MS, MINUTE_MS
 from tests.fixtures.postgres import execute, free_port
@@ -142,7 +143,7 @@ async def test_analytics_of_an_empty_database_are_empty(deps: Deps) -> None:
 async def beat(redis: Redis, **fields: str | int) -> None:
     told: dict[Any, Any] = {"state": "connected", "connections": 1, "symbols": 8, "last_error": ""}
     told |= {"last_candle_ms": 0, **fields}
-    await redis.hset("candlehouse:stream:binance", mapping=told)
+    await tell(redis, "binance", told)
 
 
 async def test_ready_means_fresh_candles_of_every_streaming_exchange(deps: Deps, redis_client: Redis) -> None:

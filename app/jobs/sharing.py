@@ -1,0 +1,96 @@
+"""Spread an exchange's markets over all processes that stream it: who comes takes a share, who goes leaves it.
+
+Every process computes the same shares from the same roster (rendezvous hashing), so nobody has to agree with
+anybody, and a change of the roster moves no more markets than it must.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+
+import structlog
+
+from app.stores.roster import LEASE_S, RENEW_S, Roster
+from common.errors import Retryable
+from common.market import Instrument
+
+log = structlog.get_logger(__name__)
+
+#: A process is believed gone once it was missed so often in a row: after Redis was away nobody has renewed yet.
+MISSED = 2
+
+Carry = Callable[[Sequence[Instrument], int], None]
+
+
+def share(markets: Iterable[Instrument], members: Collection[str], member: str) -> list[Instrument]:
+    """Those of `markets` that `member`, one of `members`, streams; each market has exactly one."""
+    return [one for one in markets if max(members, key=lambda each: _weight(each, one.key)) == member]
+
+
+def _weight(member: str, key: str) -> bytes:
+    return blake2b(f"{member} {key}".encode(), digest_size=8).digest()
+
+
+class Sharing:
+    """Tells `carry` which markets this process streams, and among how many, whenever that changes.
+
+    What goes to another process is kept for as long as a lease, so that the other one has time to subscribe.
+    """
+
+    def __init__(self, roster: Roster, carry: Carry, exchange: str) -> None:
+        self._roster = roster
+        self._carry = carry
+        self._exchange = exchange
+        self._markets: list[Instrument] = []
+        self._members = {roster.member}
+        self._missed: dict[str, int] = {}
+        self._mine: dict[str, Instrument] = {}
+        self._leaving: dict[str, float] = {}
+        self._carried: set[str] | None = None
+
+    def stream(self, markets: Sequence[Instrument]) -> None:
+        """These are all markets that the processes are to stream together."""
+        self._markets = list(markets)
+        self._divide()
+
+    async def join(self) -> None:
+        """Before the first share is computed: who is here already?"""
+        with suppress(Retryable):
+            self._members = await self._roster.renew()
+
+    async def run(self) -> None:
+        """For ever; when cancelled the others are told."""
+        try:
+            while True:
+                await asyncio.sleep(RENEW_S)
+                with suppress(Retryable):  # whoever writes to Redis tells that it is away
+                    self._see(await self._roster.renew())
+                if self._leaving:
+                    self._divide()
+        finally:
+            with suppress(Retryable, asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(self._roster.leave(), 2)
+
+    def _see(self, present: set[str]) -> None:
+        for member in self._members - present:
+            self._missed[member] = self._missed.get(member, 0) + 1
+        self._missed = {one: count for one, count in self._missed.items() if one not in present and count < MISSED}
+        members = present | self._missed.keys()
+        if members != self._members:
+            log.info("Streams share the markets", exchange=self._exchange, processes=len(members))
+            self._members = members
+            self._divide()
+
+    def _divide(self) -> None:
+        listed = {one.key for one in self._markets}
+        mine = {one.key: one for one in share(self._markets, self._members, self._roster.member)}
+        now_s = time.monotonic()
+        kept = {key: one for key, one in self._mine.items() if key not in mine and key in listed}
+        self._leaving = {key: self._leaving.get(key, now_s + LEASE_S) for key in kept}
+        kept = {key: one for key, one in kept.items() if self._leaving[key] > now_s}
+        self._mine = mine | kept
+        if self._mine.keys() != self._carried:
+            self._carried = set(self._mine)
+            self._carry(list(self._mine.values()), len(self._members))

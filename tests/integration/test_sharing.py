@@ -1,0 +1,156 @@
+"""Processes that stream one exchange share its markets: each market in one of them, whoever comes or goes."""
+
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.jobs import sharing
+from app.jobs.sharing import Sharing, share
+from app.stores import heartbeat, roster
+from app.stores.roster import Roster
+from common.market import Instrument
+from tests.fixtures.live import eventually, impatient_redis, running, wire
+from tests.fixtures.simulator import Simulator, simulator
+from tests.fixtures.workers import environment, program
+
+__all__ = ["simulator"]
+
+MARKETS = [Instrument("binance", f"C{number}", "USDT", f"C{number}USDT") for number in range(60)]
+NAMES = st.sets(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=6)
+
+
+@given(NAMES)
+def test_every_market_is_in_one_share(members: set[str]) -> None:
+    shares = [one.key for member in members for one in share(MARKETS, members, member)]
+    assert sorted(shares) == sorted(one.key for one in MARKETS)
+
+
+@given(NAMES)
+def test_who_comes_takes_from_the_others_and_moves_nothing_between_them(members: set[str]) -> None:
+    for member in members:
+        before = {one.key for one in share(MARKETS, members, member)}
+        after = {one.key for one in share(MARKETS, members | {"new"}, member)}
+        assert after <= before
+
+
+def test_shares_are_about_equal() -> None:
+    many = [Instrument("binance", f"C{number}", "USDT", f"C{number}USDT") for number in range(2500)]
+    sizes = [len(share(many, {"a", "b", "c", "d"}, member)) for member in "abcd"]
+    assert min(sizes) > 550
+
+
+class Carried:
+    """One process: what it was told to carry, in turn."""
+
+    def __init__(self, client: redis.asyncio.Redis, name: str) -> None:
+        self.told: list[set[str]] = []
+        self.sharing = Sharing(Roster(client, "binance", name), self._carry, "binance")
+
+    def _carry(self, markets: Sequence[Instrument], processes: int) -> None:
+        self.told.append({one.key for one in markets})
+
+    @property
+    def now(self) -> set[str]:
+        return self.told[-1]
+
+
+@asynccontextmanager
+async def carrying(client: redis.asyncio.Redis, name: str) -> AsyncIterator[Carried]:
+    one = Carried(client, name)
+    await one.sharing.join()
+    one.sharing.stream(MARKETS)
+    async with running(one.sharing.run()):
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roster, "LEASE_S", 0.6)
+    monkeypatch.setattr(sharing, "LEASE_S", 0.6)
+    monkeypatch.setattr(sharing, "RENEW_S", 0.1)
+
+
+ALL = {one.key for one in MARKETS}
+
+
+def are_split(*processes: Carried) -> Callable[[], object]:
+    async def check() -> bool:
+        return Counter(key for one in processes for key in one.now) == Counter(ALL)
+
+    return check
+
+
+async def test_who_comes_takes_its_share_and_who_ends_gives_it_back(redis_client: redis.asyncio.Redis) -> None:
+    async with carrying(redis_client, "one") as one:
+        assert one.told == [ALL]
+        async with carrying(redis_client, "two") as two:
+            assert 10 < len(two.now) < 50, "it knew of the first from the beginning"
+            assert one.now | two.now == ALL
+            await eventually(are_split(one, two))
+            assert two.now and one.now
+        await eventually(are_split(one))
+    assert all(told | two.now >= ALL for told in one.told), "at no time was a market in neither"
+
+
+async def test_what_somebody_was_killed_with_is_taken_over(redis_client: redis.asyncio.Redis) -> None:
+    await Roster(redis_client, "binance", "dead").renew()
+    async with carrying(redis_client, "one") as one:
+        assert one.now == {each.key for each in share(MARKETS, {"one", "dead"}, "one")}
+        await eventually(are_split(one))
+
+
+async def lease_ends(client: redis.asyncio.Redis) -> list[float]:
+    """By Redis's own clock; those that have run out are left out."""
+    seconds, micros = await client.time()
+    leases = await client.zrangebyscore(
+        "candlehouse:streams:binance", seconds * 1000 + micros / 1000, "+inf", withscores=True
+    )
+    return [end_ms for _, end_ms in leases]
+
+
+async def leases_last(client: redis.asyncio.Redis, count: int, later_than_ms: float = 0) -> bool:
+    ends = await lease_ends(client)
+    return len(ends) == count and all(end_ms > later_than_ms for end_ms in ends)
+
+
+async def test_while_redis_is_away_everybody_keeps_what_he_has(
+    redis_url: str, redis_client: redis.asyncio.Redis
+) -> None:
+    async with wire(redis_url) as way, impatient_redis(way.url) as client, AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(carrying(client, name)) for name in ("one", "two")]
+        await eventually(are_split(one, two))
+        before = len(one.told), len(two.told)
+        await way.cut()
+        await eventually(lambda: leases_last(redis_client, 0))
+        await way.mend()
+        await eventually(lambda: leases_last(redis_client, 2))
+        until_ms = max(await lease_ends(redis_client))
+        await eventually(lambda: leases_last(redis_client, 2, until_ms))
+        assert (len(one.told), len(two.told)) == before
+
+
+async def test_two_real_processes_share_an_exchange_and_one_takes_over_from_the_other(
+    simulator: Simulator, postgres_url: str, redis_url: str, redis_client: redis.asyncio.Redis, tmp_path: Path
+) -> None:
+    told = environment(simulator, postgres_url, redis_url, tmp_path, SYMBOLS="binance:*")
+    command = [sys.executable, "-m", "scripts.fetchers.ws", "fetch", "--exchange", "binance"]
+
+    async def stands(processes: int) -> dict[str, str] | None:
+        found = await heartbeat.told(redis_client, "binance")
+        wanted = {"state": "connected", "processes": str(processes), "symbols": "13"}
+        return found if wanted.items() <= found.items() else None
+
+    async with program(told, tmp_path / "one.log", *command):
+        await eventually(lambda: stands(1), 40)
+        async with program(told, tmp_path / "two.log", *command) as two:
+            both = await eventually(lambda: stands(2), 60)
+            two.kill()
+            await eventually(lambda: stands(1), 60)
+    assert both["connections"] == "2"
