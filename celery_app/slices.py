@@ -1,17 +1,23 @@
 """The long jobs as slices of a few seconds, so that a year of history does not keep a worker from reconciling."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 import structlog
 
 from app import wiring
-from app.jobs import backfill, first_fill, instruments, recheck
+from app.happening import Happening
+from app.jobs import backfill, first_fill, instruments, outages, recheck
 from app.jobs import retain as retention
 from app.jobs.reconcile import Reconcile
 from app.jobs.repair import plan_failed
+from app.stores import events
 from app.stores.budget import budget_state
 from app.stores.heartbeat import rung
 from celery_app import chain
 from celery_app.orders import order_work
 from celery_app.worker_loop import Resources
+from common.errors import Retryable
 from common.ports import Priority
 from common.symbols import matches
 from fetchers import registry
@@ -95,10 +101,25 @@ async def reconcile(r: Resources, name: str, token: str, left: list[int] | None)
         await _allowance(r, name),
     )
     left = await slice_.run(SLICE_S, left)
+    await tell(r, slice_.told())
     await r.stores.rollups.refresh()
     if not left:
         await chain.end(r.redis, chain.of_pass(name))
     return left, REST_S / r.clock.rate if slice_.spent >= slice_.allowance else 0
+
+
+async def seek_outages(r: Resources, name: str) -> bool:
+    """One month of history; False when there are older ones to look at."""
+    done, found = await outages.seek(registry.get(name), stores=r.stores, clock=r.clock)
+    await tell(r, found)
+    return done
+
+
+async def tell(r: Resources, happened: Sequence[Happening]) -> None:
+    """Without Redis nobody listens; what was stored stays stored."""
+    if happened:
+        with suppress(Retryable):
+            await events.tell(r.redis, happened)
 
 
 async def repair(r: Resources, exchange: str) -> None:

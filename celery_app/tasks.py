@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import structlog
 from celery.exceptions import Ignore
 
-from app.jobs import instruments, outages
+from app.jobs import instruments
 from app.settings import load_settings
 from app.stores import analytics
 from app.stores.redis_errors import translated
@@ -95,7 +95,7 @@ def reconcile_slice(self: Any, exchange: str, token: str, left: list[int] | None
 @_task("seek_outages")
 def seek_outages(self: Any, name: str) -> None:
     """Look at one month of history, then a message for the months before it."""
-    if not _run(self, lambda r: outages.seek(registry.get(name), stores=r.stores, clock=r.clock)):
+    if not _run(self, lambda r: slices.seek_outages(r, name)):
         order("seek_outages", name)
 
 

@@ -23,6 +23,7 @@ class Stale(NamedTuple):
     """A market is silent in a way that is not its own; it was subscribed to once more."""
 
     instrument: Instrument
+    silent_ms: int
 
 
 Event = Candle | Connected | Lost | Subscription | Stale

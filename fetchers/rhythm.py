@@ -85,14 +85,17 @@ class Rhythm:
             return silent >= NONE_HEARD
         return silent * sum(beats.chance() for beats in self._by_key.values()) < UNLIKELY
 
-    def stale(self, now_ms: int) -> list[str]:
-        """The markets whose silence is no longer like them, or that were never heard of; each now and then."""
-        minute, found = now_ms // MINUTE_MS, []
+    def stale(self, now_ms: int) -> dict[str, int]:
+        """The markets whose silence is no longer like them, or that were never heard of, and for how long.
+
+        Each is told now and then while it goes on.
+        """
+        minute, found = now_ms // MINUTE_MS, dict[str, int]()
         for key, beats in self._by_key.items():
             silent = minute - beats.minute - 1
             if silent < max(LEAST, 2 * beats.told):
                 continue
             if silent * beats.chance() < UNLIKELY if beats.heard else silent >= NEVER_HEARD:
                 beats.told = silent
-                found.append(key)
+                found[key] = silent * MINUTE_MS
         return found

@@ -118,12 +118,12 @@ class Shard:
     def _look(self) -> None:
         """Subscribe once more to what has fallen silent; what no connection brings is not its own silence."""
         if any(talk.is_fruitful for talk in self._talks):
-            for key in self._rhythm.stale(self._way.clock.now_ms()):
+            for key, silent_ms in self._rhythm.stale(self._way.clock.now_ms()).items():
                 market = self._markets[key]
                 for talk in self._talks:
                     talk.drop([market])
                     talk.add([market])
-                self._tell(Stale(market))
+                self._tell(Stale(market, silent_ms))
         self._look_later()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from app.disk import Room
+from app.happening import Happening, Kind
 from app.messages import CandleMessage
 from app.stores.budget import BudgetState
 from app.stores.minutes import MarketMinutes, StateSpan
@@ -83,6 +84,21 @@ class Minutes(Protocol):
     ) -> Sequence[tuple[int, int, str, int]]: ...
 
 
+class Events(Protocol):
+    """What happened to the feeds, as it is kept."""
+
+    async def newest(
+        self, limit: int, exchange: str | None = None, kind: Kind | None = None, before: str | None = None
+    ) -> list[Happening]: ...
+
+
+class Happened(Protocol):
+    """What happens to the feeds, from a cursor on."""
+
+    async def tail(self) -> str: ...
+    async def read(self, cursor: str, block_ms: int | None) -> tuple[str, list[Happening]]: ...
+
+
 class Feed(Protocol):
     """The live candles of every exchange, each with its place in the stream."""
 
@@ -140,6 +156,9 @@ class Figures(Protocol):
     async def queues(self) -> Mapping[str, int]:
         """Messages in each of Celery's queues."""
 
+    async def events(self) -> Mapping[tuple[str, str], int]:
+        """By exchange and kind, how many events were ever told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deps:
@@ -160,6 +179,8 @@ class Deps:
     revisions: Revisions
     minutes: Minutes
     analytics: Analytics
+    events: Events
+    happened: Happened
     feed: Feed
     heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]
     budget: Callable[[str], Awaitable[BudgetState]]

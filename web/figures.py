@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from app.stores import backlog
+from app.stores import backlog, events
 from app.stores.statements import sql
 from app.wiring import Stores
 from web.deps import StoredFigures
@@ -25,6 +25,9 @@ class WiredFigures:
 
     async def backlog(self) -> int:
         return await backlog.closed_candles(self._redis)
+
+    async def events(self) -> dict[tuple[str, str], int]:
+        return await events.counts(self._redis)
 
     async def queues(self) -> dict[str, int]:
         return await backlog.queue_lengths(

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, coverage, health, metrics, revisions, selftest, symbols
+from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols
 from web.deps import OpenDeps
 from web.door import Door
 from web.guesses import Guesses
@@ -42,6 +42,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         revisions,
         symbols,
         coverage,
+        events,
         analytics,
         selftest,
         health,

@@ -19,6 +19,8 @@ MEANINGS = {
     "candlehouse_stream_symbols": "Markets that the stream follows",
     "candlehouse_stream_newest_candle_age_seconds": "Since the start of the newest candle of the exchange",
     "candlehouse_stream_malformed_total": "Messages of the exchange that could not be understood",
+    "candlehouse_stream_processes": "Processes that share the exchange's markets",
+    "candlehouse_events_total": "What happened to the feed, by kind; counted in Redis, so emptying it begins anew",
     "candlehouse_budget_used": "Rate units of the last minute and of what is under way, all processes together",
     "candlehouse_budget_limit": "What they may be at most; 0 when nobody asked lately",
     "candlehouse_budget_waiting": "Requests that wait for their turn",

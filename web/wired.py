@@ -16,6 +16,7 @@ from app.settings import load_settings
 from app.stores import analytics, heartbeat
 from app.stores.budget import budget_state
 from app.stores.database import Database
+from app.stores.events import EventFeed, EventStore
 from app.stores.live_feed import LiveFeed
 from app.stores.plan import PlanStore
 from app.stores.redis_errors import translated
@@ -105,6 +106,8 @@ def deps_of(
         symbols=RememberedSymbols(stores.symbols, clock),
         candles=stores.candles,
         revisions=RevisionStore(stores.db),
+        events=EventStore(stores.db),
+        happened=EventFeed(redis),
         minutes=stores.minutes,
         analytics=AnalyticsViews(stores.db),
         feed=LiveFeed(redis),

@@ -9,9 +9,10 @@ import structlog
 from redis.asyncio import Redis
 
 from app.buffer import Buffer
+from app.happening import Happening, Kind, happening
 from app.jobs.closing import Closing
 from app.jobs.outage import Outage
-from app.stores import heartbeat
+from app.stores import events, heartbeat
 from app.stores.latest import LiveSink
 from common.clock import Clock
 from common.errors import Malformed, Retryable
@@ -31,6 +32,9 @@ CONNECTIONS_SHARE = 0.8
 NONE, OTHERS = "SYMBOLS selects no market of {} that is under trade.", "Other processes stream all markets of {}."
 #: Candles in one write.
 BATCH = 500
+SILENT = "Silent longer than is its way; subscribed again"
+#: Events that wait for Redis; older ones are forgotten.
+MOST_EVENTS = 500
 #: Real seconds for the last write of a job that is stopped.
 LAST_WRITE_S = 2.0
 
@@ -69,6 +73,7 @@ class Live:
         self._idle = ""
         self._symbols = 0
         self._up: set[int] = set()
+        self._happened: list[Happening] = []
         self._broken: set[int] = set()
         self._missed = False
         self._last_candle_ms = self._heard_ms = 0
@@ -121,10 +126,11 @@ class Live:
                 self._broken.discard(number)
             case Subscription(instrument, refusal) if refusal:
                 log.warning("Subscription refused", market=instrument.key, reason=refusal)
-            case Stale():
-                log.warning("Silent longer than is its way; subscribed again", market=event.instrument.key)
+                self._tell(Kind.REFUSED, refusal, instrument)
+            case Stale(instrument, silent_ms):
+                log.warning(SILENT, market=instrument.key, silent_ms=silent_ms)
                 self._missed = True
-                self._changed.set()
+                self._tell(Kind.STALE, SILENT, instrument, silent_ms=silent_ms)
 
     async def close_minutes(self) -> None:
         """Let time close what no message closes."""
@@ -164,6 +170,9 @@ class Live:
             # Away, Redis needs no second complaint: the writer has told it.
             with suppress(Retryable):
                 await heartbeat.tell(self._redis, self._exchange.name, self._fields(), self._member)
+                if told := self._happened[:]:
+                    await events.tell(self._redis, told)
+                    self._happened = [one for one in self._happened if one not in told]
                 if self._missed:
                     await self._ring()
                     self._missed = False
@@ -186,16 +195,26 @@ class Live:
 
     def _lose(self, number: int, lost: Lost) -> None:
         log.warning("Connection lost", exchange=self._exchange.name, shard=number, reason=lost.reason)
+        was_up = number in self._up
         self._up.discard(number)
         self._last_error = lost.reason
         if lost.since_ms is not None:
             self._broken.add(number)
+        if was_up:
+            self._tell(Kind.LOST, lost.reason, markets=self._lines.markets(number), since_ms=lost.since_ms or 0)
+        self._changed.set()
+
+    def _tell(self, kind: Kind, detail: str, market: Instrument | None = None, **facts: int) -> None:
+        name = market.symbol if market else ""
+        self._happened.append(happening(kind, self._exchange.name, self._clock.now_ms(), detail, name, facts))
+        del self._happened[:-MOST_EVENTS]
         self._changed.set()
 
     def _regain(self, number: int) -> None:
         log.info("Connected", exchange=self._exchange.name, shard=number, symbols=self._lines.markets(number))
         self._up.add(number)
         self._last_error = ""
+        self._tell(Kind.CONNECTED, "", markets=self._lines.markets(number))
         if number in self._broken:
             self._broken.remove(number)
             self._missed = True

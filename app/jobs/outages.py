@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.happening import Happening, Kind, happening
 from app.stores import streamed
 from common import outages
 from common.clock import Clock
@@ -25,8 +26,8 @@ Minutes = Mapping[int, Sequence[Span]]
 log = structlog.get_logger(__name__)
 
 
-async def seek(exchange: Exchange, *, stores: "Stores", clock: Clock) -> bool:
-    """Look at the newest month that is not looked at yet; False when older ones are left."""
+async def seek(exchange: Exchange, *, stores: "Stores", clock: Clock) -> tuple[bool, list[Happening]]:
+    """Look at the newest month not looked at yet: whether none is left then, and what is to be told."""
     async with stores.outages.alone(exchange.name):
         ids = [one.id for one in (await stores.symbols.load(exchange.name)).values()]
         bounds = await stores.outages.bounds(ids)
@@ -38,10 +39,16 @@ async def seek(exchange: Exchange, *, stores: "Stores", clock: Clock) -> bool:
         found = await (_unserved if exchange.serves_quiet_minutes else _silent)(asked, answered, stores, clock)
         settled = common(look, [Span(0, clock.now_ms() - AGAIN_MS)])
         sought = {one: common(spans, settled) for one, spans in asked.items()}
-        count = await stores.outages.replace(exchange.name, area, found, sought, clock.now_ms())
-    if count:
-        log.info("outages found", exchange=exchange.name, new=count)
-    return look == new
+        new_ones = await stores.outages.replace(exchange.name, area, found, sought, clock.now_ms())
+    if new_ones:
+        log.info("outages found", exchange=exchange.name, new=len(new_ones))
+    return look == new, [_told(exchange.name, one, clock) for one in found if one.span in new_ones]
+
+
+def _told(exchange: str, one: outages.Outage, clock: Clock) -> Happening:
+    start_ms, end_ms = one.span
+    figures = {"start_ms": start_ms, "end_ms": end_ms, "markets": len(one.markets)}
+    return happening(Kind.OUTAGE, exchange, clock.now_ms(), one.evidence, facts=figures)
 
 
 async def _new(answered: Minutes, stores: "Stores") -> list[Span]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.happening import Happening, Kind, happening
 from app.jobs.corrections import BEFORE_HORIZON, announce
 from app.stores import streamed
 from app.stores.candles import StoredCandle
@@ -21,6 +22,8 @@ from fetchers.history import Answer, Get, newest_page
 if TYPE_CHECKING:
     from app.wiring import Stores
 
+#: A minute that began longer ago should have been stored as the feed told it.
+LATE_MS = 3 * MINUTE_MS
 #: A feed that was off for longer starts anew; the time between is for `fetch`.
 FARTHEST_BACK_MS = 7 * DAY_MS
 
@@ -41,6 +44,9 @@ class Reconcile:
     #: Rate units that may still be spent while backfill waits for the same budget.
     allowance: float = float("inf")
     spent: int = field(default=0, init=False)
+    #: What is to be told of this slice: minutes that the feed had missed for certain, by market, and what failed.
+    healed: dict[str, int] = field(default_factory=dict, init=False)
+    happened: list[Happening] = field(default_factory=list, init=False)
     _until_ms: float = field(default=0, init=False)
 
     async def run(self, for_s: float, left: Sequence[int] | None = None) -> list[int]:
@@ -69,6 +75,14 @@ class Reconcile:
         value = await streamed.traded(self.stores.db, list(self.markets), now_ms)
         chosen = [one for one in self.markets if one in left or needs[one]]
         return sorted(chosen, key=lambda one: (not needs[one], -value.get(one, 0)))
+
+    def told(self) -> list[Happening]:
+        """What people and programs want to know of this slice."""
+        if not self.healed:
+            return self.happened
+        facts = {"markets": len(self.healed), "minutes": sum(self.healed.values())}
+        healed = happening(Kind.HEALED, self.exchange.name, self.clock.now_ms(), facts=facts)
+        return [*self.happened, healed]
 
     async def _needs(self, now_ms: int) -> dict[int, list[Span]]:
         """What the feed's wanted minutes lack by now, and what only the feed has told."""
@@ -115,9 +129,14 @@ class Reconcile:
         result = await self.stores.candles.write(rows, cover=cover)
         if result.refused:
             log.warning(BEFORE_HORIZON, market=self.markets[symbol_id].key, candles=result.refused)
+        late_ms = self.clock.now_ms() - LATE_MS
+        recent = sum(one.open_ms > late_ms for one in answer.candles)
+        market = self.markets[symbol_id]
+        if (missed := result.changed - len(result.corrected) - recent) > 0:
+            self.healed[market.key] = self.healed.get(market.key, 0) + missed
         count = await announce(result, answer.candles, self.sink, self.clock)
         if count:
-            log.info("corrected", market=self.markets[symbol_id].key, candles=count)
+            log.info("corrected", market=market.key, candles=count)
 
     async def _fail(self, symbol_id: int, wanted: Span, error: Rejected | Malformed) -> None:
         market, status = self.markets[symbol_id], getattr(error, "status", None)
@@ -126,6 +145,10 @@ class Reconcile:
             market.exchange, market.native, wanted, type(error).__name__, str(error), status, symbol_id=symbol_id
         )
         await self.stores.errors.record(failure, self.clock.now_ms())
+        facts = {"start_ms": wanted.start_ms, "end_ms": wanted.end_ms}
+        self.happened.append(
+            happening(Kind.GAP, market.exchange, self.clock.now_ms(), str(error), market.symbol, facts)
+        )
 
     async def _pay(self, request: Request) -> bytes:
         self.spent += request.weight

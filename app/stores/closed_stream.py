@@ -1,6 +1,6 @@
 """The stream of closed candles, read by a consumer group that acknowledges what the database holds."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from app.messages import CandleMessage, decode
+from app.stores.group_stream import GroupStream
 from app.stores.latest import CLOSED_CANDLES
 from app.stores.redis_errors import translated
 from common.errors import Malformed
@@ -16,80 +17,10 @@ GROUP = "update"
 
 Entry = tuple[str, CandleMessage | Malformed]
 
-# What any group has not acknowledged stays: neither its oldest pending entry nor what it was not yet given goes.
-_ACK = """
-local key, group, kept = KEYS[1], ARGV[1], nil
-if redis.call('EXISTS', key) == 0 then return 0 end
-redis.call('XACK', key, group, unpack(ARGV, 2))
-local function before(a, b)
-  local ams, an = string.match(a, '(%d+)-(%d+)')
-  local bms, bn = string.match(b, '(%d+)-(%d+)')
-  if tonumber(ams) ~= tonumber(bms) then return tonumber(ams) < tonumber(bms) end
-  return tonumber(an) < tonumber(bn)
-end
-for _, info in ipairs(redis.call('XINFO', 'GROUPS', key)) do
-  local of = {}
-  for i = 1, #info, 2 do of[info[i]] = info[i + 1] end
-  local pending = redis.call('XPENDING', key, of['name'])
-  local first = pending[1] > 0 and pending[2] or of['last-delivered-id']
-  if not kept or before(first, kept) then kept = first end
-end
-return kept and redis.call('XTRIM', key, 'MINID', kept) or 0
-"""
 
-
-class ClosedStream:
-    """As `consumer`: whoever starts again under the same name finds what it had not finished."""
-
+class ClosedStream(GroupStream[CandleMessage]):
     def __init__(self, redis: Redis, consumer: str) -> None:
-        self._redis: Any = redis
-        self._consumer = consumer
-        self._ack = redis.register_script(_ACK)
-
-    async def ensure_group(self) -> None:
-        """A new group begins at the stream's oldest entry."""
-        with translated():
-            try:
-                await self._redis.xgroup_create(CLOSED_CANDLES, GROUP, id="0", mkstream=True)
-            except ResponseError as error:
-                if "BUSYGROUP" not in str(error):
-                    raise
-
-    async def read(self, count: int, block_ms: int) -> list[Entry]:
-        """New entries, waiting up to `block_ms` for the first. An entry that is no candle comes as Malformed."""
-        return await self._read(">", count, block_ms)
-
-    async def pending(self, count: int, after: str = "0-0") -> list[Entry]:
-        """Entries once given to this consumer and never acknowledged."""
-        return await self._read(after, count, None)
-
-    async def claim_stale(self, min_idle_ms: int, count: int = 1000) -> list[Entry]:
-        """Take over what another consumer was given longer ago and never acknowledged."""
-        claim = self._redis.xautoclaim(CLOSED_CANDLES, GROUP, self._consumer, min_idle_ms, count=count)
-        claimed = await self._of_group(claim)
-        return _entries(claimed[1]) if claimed else []
-
-    async def ack(self, ids: Sequence[str]) -> None:
-        """These are done; the stream loses what everybody is done with."""
-        with translated():
-            for at in range(0, len(ids), 1000):
-                await self._ack(keys=[CLOSED_CANDLES], args=[GROUP, *ids[at : at + 1000]])
-
-    async def _read(self, after: str, count: int, block_ms: int | None) -> list[Entry]:
-        streams = {CLOSED_CANDLES: after}
-        read = self._redis.xreadgroup(GROUP, self._consumer, streams, count, block_ms or None)
-        return [entry for _, entries in await self._of_group(read) or () for entry in _entries(entries)]
-
-    async def _of_group(self, command: Awaitable[Any]) -> Any:
-        """The command's answer; None when Redis was emptied, and then the group is made again."""
-        with translated():
-            try:
-                return await command
-            except ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                await self.ensure_group()
-                return None
+        super().__init__(redis, CLOSED_CANDLES, GROUP, consumer, _candle)
 
 
 async def readers(redis: Redis, within_ms: int) -> list[str]:
@@ -103,11 +34,7 @@ async def readers(redis: Redis, within_ms: int) -> list[str]:
     return [one["name"].decode() for one in found if one["idle"] <= within_ms]
 
 
-def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes] | None]]) -> list[Entry]:
-    return [(entry.decode(), _candle(fields or {})) for entry, fields in raw]
-
-
-def _candle(fields: dict[bytes, Any]) -> CandleMessage | Malformed:
+def _candle(fields: Mapping[bytes, bytes]) -> CandleMessage | Malformed:
     try:
         return decode(fields[b"candle"])
     except (KeyError, msgspec.MsgspecError) as error:

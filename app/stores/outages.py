@@ -69,8 +69,8 @@ class OutageStore:
         found: Sequence[Outage],
         sought: Mapping[int, Sequence[Span]],
         now_ms: int,
-    ) -> int:
-        """Know these outages and no others within `area`, and where they were sought; how many are new."""
+    ) -> list[Span]:
+        """Know these outages and no others within `area`, and where they were sought; which of them are new."""
         told = [one.evidence for one in found], ["{" + ",".join(map(str, one.markets)) + "}" for one in found]
         pairs = [(symbol_id, span) for symbol_id, spans in sorted(sought.items()) for span in spans]
         async with self._db.begin() as connection:
@@ -84,7 +84,7 @@ class OutageStore:
             )
             ids, spans = [symbol_id for symbol_id, _ in pairs], [span for _, span in pairs]
             await connection.execute(sql("outages_sought"), ids, *_bounds(spans))
-        return len(new)
+        return [Span(*row) for row in new]
 
 
 def _bounds(spans: Sequence[Span]) -> tuple[list[int], list[int]]:

@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.dialects.postgresql import TIMESTAMP, TSTZMULTIRANGE, TSTZRANGE
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSTZMULTIRANGE, TSTZRANGE
 
 metadata = MetaData()
 
@@ -182,6 +182,18 @@ outages_sought = Table(
     metadata,
     Column("symbol_id", Integer, primary_key=True),
     Column("minutes", TSTZMULTIRANGE),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("time", Moment),
+    Column("exchange", Text),
+    Column("kind", Text),
+    Column("market", Text),
+    Column("detail", Text),
+    Column("facts", JSONB),
 )
 
 market_kind = Table("market_kind", metadata, Column("single", Boolean, primary_key=True), Column("kind", Text))

@@ -1,14 +1,17 @@
 """`update`: drain the closed candles from Redis into the database."""
 
+import asyncio
 import socket
 from typing import Annotated
 
 import typer
 
 from app import wiring
+from app.jobs.chronicle import run_chronicle
 from app.jobs.update import run_update
 from app.settings import Settings, load_settings
 from app.stores.closed_stream import ClosedStream
+from app.stores.events import EventStore, EventStream
 from scripts.commands.roles import run_until_stopped
 
 
@@ -24,14 +27,20 @@ async def _update(settings: Settings) -> None:
     redis = wiring.open_redis(settings)
     try:
         async with wiring.open_stores(settings, role="update") as stores:
-            await run_update(
-                ClosedStream(redis, socket.gethostname()),
-                stores.candles,
-                stores.symbols,
-                stores.rollups,
-                stores.errors,
-                wiring.clock(settings),
-                batch=settings.update_batch,
-            )
+            host, clock = socket.gethostname(), wiring.clock(settings)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(
+                    run_update(
+                        ClosedStream(redis, host),
+                        stores.candles,
+                        stores.symbols,
+                        stores.rollups,
+                        stores.errors,
+                        clock,
+                        batch=settings.update_batch,
+                    )
+                )
+                told = EventStream(redis, "database", host)
+                tasks.create_task(run_chronicle(told, EventStore(stores.db), clock))
     finally:
         await redis.aclose()

@@ -17,7 +17,9 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 
 from app.disk import Room
+from app.happening import Kind, happening
 from app.messages import encode, from_candle
+from app.stores import events
 from app.stores.backlog import closed_candles
 from app.stores.budget import RedisBudget
 from app.stores.closed_stream import ClosedStream
@@ -107,6 +109,7 @@ async def test_a_streams_own_words_become_figures(web: httpx.AsyncClient, redis_
         **{f"candlehouse_stream_state{{exchange=binance,state={state}}}": 0 for state in states},
         f"candlehouse_stream_connections{of}": 2,
         f"candlehouse_stream_symbols{of}": 1500,
+        f"candlehouse_stream_processes{of}": 1,
         f"candlehouse_stream_newest_candle_age_seconds{of}": 90,
         f"candlehouse_stream_malformed_total{of}": 7,
     }
@@ -254,7 +257,7 @@ class Away:
             await asyncio.Event().wait()
         raise Retryable("away")
 
-    stored = backlog = queues = _fail
+    stored = backlog = queues = events = _fail
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -304,6 +307,7 @@ async def test_the_reference_describes_each_figure_with_its_labels_and_nothing_e
     web: httpx.AsyncClient, redis_client: Redis
 ) -> None:
     await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
+    await events.tell(redis_client, [happening(Kind.LOST, "binance", NOW_MS)])
     table = (ROOT / "docs/reference/metrics.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)
     described = {
@@ -330,6 +334,7 @@ async def test_rules_and_dashboard_ask_only_for_figures_and_labels_that_are_ther
     web: httpx.AsyncClient, redis_client: Redis, file: str
 ) -> None:
     await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
+    await events.tell(redis_client, [happening(Kind.LOST, "binance", NOW_MS)])
     asked = expressions(yaml.safe_load((MONITORING / file).read_text()))
     figures = await exposed(web)
     assert len(asked) > 5
@@ -337,7 +342,7 @@ async def test_rules_and_dashboard_ask_only_for_figures_and_labels_that_are_ther
         names = re.findall(r"\bcandlehouse_\w+", one)
         assert names or re.match(r"up\{|ALERTS\{", one), one
         assert [name for name in names if name not in figures] == []
-        labels = {label for group in re.findall(r"by \((\w+)\)", one) for label in [group]}
+        labels = {label for group in re.findall(r"by \(([\w, ]+)\)", one) for label in group.split(", ")}
         assert all(labels <= figures[name] for name in names), one
 
 

@@ -43,7 +43,7 @@ async def answer(stores: Stores, symbol_id: int, span: Span, *, rate: float = 0.
 
 
 async def seek(stores: Stores, exchange: str, clock: Clock | None = None) -> list[Span]:
-    while not await outages.seek(registry.get(exchange), stores=stores, clock=clock or SetClock()):
+    while not (await outages.seek(registry.get(exchange), stores=stores, clock=clock or SetClock()))[0]:
         pass
     return await stores.outages.stored(exchange)
 
@@ -105,7 +105,7 @@ async def test_a_long_history_is_looked_at_month_by_month(stores: Stores) -> Non
         candles = [StoredCandle(1, at, 1, 1, 1, 1, 1, None, None, 3) for at in times]
         await stores.candles.write(candles, cover=[(1, Span(months[-1].start_ms, T0 + HOUR_MS))])
     looks = 1
-    while not await outages.seek(registry.get("binance"), stores=stores, clock=SetClock()):
+    while not (await outages.seek(registry.get("binance"), stores=stores, clock=SetClock()))[0]:
         looks += 1
     assert looks == 4
     last = [at for span in months for at in range(*span, 2 * MINUTE_MS)]

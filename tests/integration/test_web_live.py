@@ -234,7 +234,7 @@ async def test_with_tags_every_refusal_names_field_and_allowed(live: Live) -> No
             (SUBSCRIBE | {"interval": "7m"}, "interval", "1m, 5m, 15m, 30m, 1h, 3h, 6h, 12h, 1D, 7D, 14D, 1M"),
             (SUBSCRIBE | {"exchange": "mtgox"}, "exchange", "binance, bitfinex, bittrex"),
             (SUBSCRIBE | {"base_id": "BTCC"}, "base_id", "BTC/USDT"),
-            (SUBSCRIBE | {"data_type": "trades"}, "data_type", "ohlcv"),
+            (SUBSCRIBE | {"data_type": "trades"}, "data_type", "ohlcv, status"),
             ({k: v for k, v in SUBSCRIBE.items() if k != "mls"}, "mls", "true, false"),
             (UNSUBSCRIBE, "", ""),
         ]:

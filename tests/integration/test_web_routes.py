@@ -215,6 +215,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         described = await get(web, "/api/openapi.json")
     routes = (
         "ohlcvs",
+        "events",
         "revisions",
         "symbol-exchange",
         "coverage",

@@ -68,6 +68,9 @@ async def _redis(deps: Deps, scrape: Scrape) -> None:
         if stream.age_s is not None:
             scrape.add("candlehouse_stream_newest_candle_age_seconds", stream.age_s, exchange=exchange)
         scrape.add("candlehouse_stream_malformed_total", int(told.get("malformed") or 0), exchange=exchange)
+        scrape.add("candlehouse_stream_processes", int(told.get("processes") or 0), exchange=exchange)
+    for (exchange, kind), count in (await deps.figures.events()).items():
+        scrape.add("candlehouse_events_total", count, exchange=exchange, kind=kind)
     for exchange in deps.exchanges:
         await _budget(deps, exchange, scrape)
     scrape.add("candlehouse_closed_candles_backlog", await deps.figures.backlog())

@@ -13,7 +13,7 @@ from web.errors import NotFound
 from web.live.client import Client
 from web.live.frames import Topic
 from web.live.hub import Hub
-from web.live.protocol import Asked, NotJson, parse, parse_json, refusal, subscribed, unsubscribed
+from web.live.protocol import Asked, AskedStatus, NotJson, parse, parse_json, refusal, subscribed, unsubscribed
 from web.markets import find_market
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,10 @@ class Conversation:
         self._tags = self._tags or (isinstance(said, dict) and said.get("tags") is True)
         try:
             asked = parse(said)
-            await (self._subscribe(asked) if asked.subscribe else self._unsubscribe(asked))
+            if isinstance(asked, AskedStatus):
+                await self._status(asked)
+            else:
+                await (self._subscribe(asked) if asked.subscribe else self._unsubscribe(asked))
         except BadInput as error:
             await self._refuse(said, error)
         except CandlehouseError as error:
@@ -68,6 +71,7 @@ class Conversation:
 
     def end(self) -> None:
         self._hub.clients -= 1
+        self._hub.announcer.remove(self.client)
         for topic in self._topics:
             self._hub.unsubscribe(self.client, topic)
 
@@ -88,6 +92,18 @@ class Conversation:
         if topic and names:
             self._hub.unsubscribe(self.client, topic)
         await self._reply(unsubscribed(asked, names, tags=self._tags))
+
+    async def _status(self, asked: AskedStatus) -> None:
+        """Whoever asks for this is no old client, so it is always answered."""
+        if asked.exchange and asked.exchange not in self._deps.exchanges:
+            known = ", ".join(self._deps.exchanges)
+            raise BadInput("exchange", f"Unknown exchange {asked.exchange!r}; use one of {known}.", known)
+        if asked.subscribe:
+            await self._hub.announcer.add(self.client, asked.exchange)
+        else:
+            self._hub.announcer.remove(self.client)
+        event = "subscribed" if asked.subscribe else "unsubscribed"
+        await self._reply({"event": event, "data_type": "status", "exchange": asked.exchange})
 
     async def _topic(self, asked: Asked) -> Topic | None:
         """What `asked` names, without a look into the database where its names are the normalised ones."""

@@ -11,6 +11,7 @@ from app.messages import CandleMessage
 from common.errors import CandlehouseError
 from common.interval import Interval
 from web.deps import Deps, Stored
+from web.live.announcer import Announcer
 from web.live.board import Board
 from web.live.client import Client
 from web.live.frames import Shape, Topic
@@ -44,6 +45,7 @@ class Hub:
         self._recent: dict[str, Recent] = {}
         self._due: dict[Board, int] = {}
         self._running: set[asyncio.Task[None]] = set()
+        self.announcer = Announcer(deps, tasks)
 
     @property
     def subscriptions(self) -> int:
@@ -85,6 +87,7 @@ class Hub:
         self._running.add(self._tasks.create_task(self.look_after(), name="look after the boards"))
 
     def stop(self) -> None:
+        self.announcer.stop()
         for task in self._running:
             task.cancel()
 

@@ -41,13 +41,22 @@ def parse_json(text: str | bytes) -> Any:
         raise NotJson(str(error)) from None
 
 
-def parse(said: Any) -> Asked:
+class AskedStatus(NamedTuple):
+    """A wish to be told, or not any more, of what happens to the feeds; `exchange` is empty for all."""
+
+    subscribe: bool
+    exchange: str
+
+
+def parse(said: Any) -> Asked | AskedStatus:
     """Raise BadInput, whose field is `event_type` when it is not even clear what is wanted."""
     event = said.get("event_type") if isinstance(said, dict) else None
     if event not in ("subscribe", "unsubscribe"):
         raise BadInput("event_type", BAD_EVENT["detail"], "subscribe, unsubscribe")
+    if said.get("data_type") == "status":
+        return AskedStatus(event == "subscribe", str(said.get("exchange") or ""))
     if said.get("data_type") != "ohlcv":
-        raise BadInput("data_type", "data_type must be ohlcv.", "ohlcv")
+        raise BadInput("data_type", "data_type must be ohlcv or status.", "ohlcv, status")
     for field in FIELDS:
         if not isinstance(said.get(field), str):
             raise BadInput(field, f"{field} is required and must be a string.", "a string")

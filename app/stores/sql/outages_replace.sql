@@ -20,4 +20,4 @@ WHERE NOT EXISTS (
     SELECT FROM exchange_outages AS o
     WHERE o.exchange = $1 AND (f.span, f.symbols, f.evidence) = (o.span, o.symbols, o.evidence)
 )
-RETURNING id
+RETURNING lower(span), upper(span)
