@@ -20,6 +20,7 @@ COMMANDS = {
     "gaps": ("gaps", "gaps", "Show which wanted minutes are missing, why, and what to do."),
     "coverage": ("coverage", "coverage", "Show how complete each market is."),
     "events": ("events", "events", "Show what happened to the feeds: losses, heals, outages."),
+    "webhooks": ("webhooks", "app", "Tell other programs by HTTP of what happens to the feeds."),
     "estimate": ("estimate", "estimate", "Tell what history would take of requests, time and disk."),
     "list-data": ("list_data", "list_data", "Show of which markets candles are stored."),
     "repair": ("repair", "repair", "Ask again for what failed, was never answered, or looks lost."),

@@ -70,8 +70,8 @@ class EventFeed:
 class EventStream(GroupStream[Happening]):
     """For a group that must miss none; what it is done with stays for those who only listen."""
 
-    def __init__(self, redis: Redis, group: str, consumer: str) -> None:
-        super().__init__(redis, EVENTS, group, consumer, event, trims=False)
+    def __init__(self, redis: Redis, group: str, consumer: str, since: str = "0") -> None:
+        super().__init__(redis, EVENTS, group, consumer, event, since=since, trims=False)
 
 
 class EventStore:

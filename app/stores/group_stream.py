@@ -47,19 +47,21 @@ class GroupStream(Generic[T]):
         consumer: str,
         decode: Callable[[Mapping[bytes, bytes]], T | Malformed],
         *,
+        since: str = "0",
         trims: bool = True,
     ) -> None:
         self._redis: Any = redis
         self._stream, self._group, self._consumer = stream, group, consumer
         self._decode = decode
+        self._since = since
         self._trims = trims
         self._ack = redis.register_script(_ACK)
 
     async def ensure_group(self) -> None:
-        """A new group begins at the stream's oldest entry."""
+        """A new group begins at the stream's oldest entry, or where it was told to."""
         with translated():
             try:
-                await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+                await self._redis.xgroup_create(self._stream, self._group, id=self._since, mkstream=True)
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
                     raise

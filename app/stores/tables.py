@@ -196,6 +196,19 @@ events = Table(
     Column("facts", JSONB),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("url", Text),
+    Column("secret", Text),
+    Column("kinds", ARRAY(Text)),
+    Column("created_at", Moment),
+    Column("told_at", Moment),
+    Column("failed_at", Moment),
+    Column("failure", Text),
+)
+
 market_kind = Table("market_kind", metadata, Column("single", Boolean, primary_key=True), Column("kind", Text))
 clock_now = Table("clock_now", metadata, Column("single", Boolean, primary_key=True), Column("now", Moment))
 usd_like = Table("usd_like", metadata, Column("quote_id", Text, primary_key=True))

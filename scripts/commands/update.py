@@ -9,9 +9,11 @@ import typer
 from app import wiring
 from app.jobs.chronicle import run_chronicle
 from app.jobs.update import run_update
+from app.jobs.webhooks import run_webhooks
 from app.settings import Settings, load_settings
 from app.stores.closed_stream import ClosedStream
 from app.stores.events import EventStore, EventStream
+from app.stores.webhooks import WebhookStore
 from scripts.commands.roles import run_until_stopped
 
 
@@ -42,5 +44,6 @@ async def _update(settings: Settings) -> None:
                 )
                 told = EventStream(redis, "database", host)
                 tasks.create_task(run_chronicle(told, EventStore(stores.db), clock))
+                tasks.create_task(run_webhooks(redis, WebhookStore(stores.db), clock))
     finally:
         await redis.aclose()
