@@ -39,7 +39,8 @@ soak: $(VENV)/.dev
 ROUNDS ?= 50
 SEED ?= 1
 faults: $(VENV)/.dev node_modules/.dev
-	@ROUNDS=$(ROUNDS) SEED=$(SEED) exec $(RUN)/python -m pytest --capture=no --no-header tests/faults/test_faults.py $(ARGS)
+	@ROUNDS=$(ROUNDS) SEED=$(SEED) exec $(RUN)/python -m pytest --capture=no --no-header tests/faults/test_faults.py \
+		tests/faults/test_live_faults.py $(ARGS)
 
 LOCK := uv pip compile pyproject.toml --group build --generate-hashes --universal --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet

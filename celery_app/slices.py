@@ -62,7 +62,7 @@ async def begin_first_fill(r: Resources, name: str) -> None:
     await instruments.ensure_known(
         exchange, get=r.get(exchange, Priority.LIVE), symbols=r.stores.symbols, clock=r.clock
     )
-    job_id = await first_fill.plan(name, hours, r.settings.symbols, stores=r.stores, clock=r.clock)
+    job_id = await first_fill.plan(exchange, hours, r.settings.symbols, stores=r.stores, clock=r.clock)
     if job_id is not None:
         log.info("first fill planned", exchange=name, job=job_id, hours=hours)
         await order_work(r.redis, name, job_id)

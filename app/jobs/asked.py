@@ -13,6 +13,9 @@ from common.symbols import matches, parse_symbols
 #: Bitcoin's first block: nothing was traded before.
 EARLIEST_MS = 1_230_940_800_000
 
+#: Minutes of an exchange's reach that are not counted on, for pages wait for their turn.
+REACH_MARGIN_MINUTES = 20
+
 TIME_FORM = "YYYY-MM-DDTHH:MM:SS"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)?)?")
 
@@ -91,3 +94,11 @@ def selected(exchange: str, patterns: str, stored: Iterable[StoredSymbol]) -> li
 
 def _next_minute(ms: int) -> int:
     return floor_minute(ms + MINUTE_MS - 1)
+
+
+def within_reach(exchange: Exchange, span: Span, now_ms: int) -> Span:
+    """The part of `span` that the exchange's REST still serves, with time left to ask for it."""
+    if exchange.limits.reach_minutes is None:
+        return span
+    oldest_ms = floor_minute(now_ms) - (exchange.limits.reach_minutes - REACH_MARGIN_MINUTES) * MINUTE_MS
+    return Span(min(max(span.start_ms, oldest_ms), span.end_ms), span.end_ms)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from app.happening import Happening, Kind, happening
+from app.jobs.asked import within_reach
 from app.jobs.corrections import BEFORE_HORIZON, announce
 from app.stores import streamed
 from app.stores.candles import StoredCandle
@@ -90,7 +91,8 @@ class Reconcile:
         final_ms = floor_minute(now_ms - round(self.exchange.limits.settle_s * 1000))
         recent = Span(floor_minute(now_ms) - self.window_minutes * MINUTE_MS, final_ms)
         wanted = await self._want(ids, now_ms)
-        missing = await self.stores.coverage.missing(ids, Span(floor_minute(now_ms - FARTHEST_BACK_MS), final_ms))
+        back = within_reach(self.exchange, Span(floor_minute(now_ms - FARTHEST_BACK_MS), final_ms), now_ms)
+        missing = await self.stores.coverage.missing(ids, back)
         told = await streamed.unconfirmed(self.stores.db, ids, recent)
         return {one: union([*common(missing.get(one, []), wanted[one]), *told.get(one, [])]) for one in ids}
 

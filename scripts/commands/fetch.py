@@ -112,8 +112,9 @@ def _names(
 
 
 async def _fetch(asking: _Asking, shown: Display) -> int:
-    exchange, span = asking.exchange, asking.span
+    exchange = asking.exchange
     async with open_desk(load_settings(), "fetch") as desk:
+        span = _reached(shown, exchange, asking.span, desk.clock.now_ms())
         chosen = await _choose(desk, asking)
         ids = [one.id for one in chosen]
         _tell_horizons(shown, await desk.stores.retention.horizons(ids), len(ids), span)
@@ -151,6 +152,17 @@ async def _erase(desk: Desk, chosen: Sequence[StoredSymbol], asking: _Asking, sh
         await desk.stores.erase.erase(symbol_id, desk.clock.now_ms())
     await desk.stores.rollups.refresh()
     shown.say(f"Deleted {what}.", deleted=candles)
+
+
+def _reached(shown: Display, exchange: Exchange, span: Span, now_ms: int) -> Span:
+    """Say what the exchange's REST does not serve; BadInput when that is all."""
+    reached = asked.within_reach(exchange, span, now_ms)
+    serves = f"{exchange.name} serves only its newest {exchange.limits.reach_minutes} minutes by REST"
+    if reached.is_empty():
+        raise BadInput("end", f"{serves}: nothing of this can be asked for; candlehouse import takes files.")
+    if reached != span:
+        shown.say(f"{serves}: what is before {asked.time_text(reached.start_ms)} is not asked for.")
+    return reached
 
 
 def _tell_horizons(shown: Display, horizons: Mapping[int, int], markets: int, span: Span) -> None:

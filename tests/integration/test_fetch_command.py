@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import asyncpg
 import pytest
 import redis
 
+from app.jobs.asked import time_text
+from common.span import DAY_MS, MINUTE_MS, floor_minute
 from fetchers import registry
 from scripts.fetchers.rest import app
 from tests.fixtures.command_line import CommandLine, candlehouse
@@ -77,6 +80,42 @@ def test_symbols_that_select_nothing_of_the_exchange_are_a_mistake(
     monkeypatch.setenv("SYMBOLS", "bitfinex:*")
     status, said = rest("fetch", "--exchange", "binance", *A_DAY)
     assert (status, said) == (2, "SYMBOLS=bitfinex:* selects no market of binance; name some with --symbols.\n")
+    assert jobs(postgres_url) == 0
+
+
+@pytest.fixture
+def short_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """REST serves the newest 720 minutes, as Kraken's does."""
+    binance = registry.get("binance")
+    monkeypatch.setattr(binance, "limits", replace(binance.limits, reach_minutes=720))
+
+
+def test_what_an_exchange_does_not_serve_any_more_is_not_asked_for(
+    rest: CommandLine, simulator: Simulator, postgres_url: str, short_reach: None
+) -> None:
+    now_ms = floor_minute(simulator.clock.now_ms())
+    start, end = time_text(now_ms - 2 * DAY_MS), time_text(now_ms)
+    wanted = (
+        "fetch",
+        "--exchange",
+        "binance",
+        "--start",
+        start,
+        "--end",
+        end,
+        "--symbols",
+        "BTC/USDT",
+        "--dry-run",
+    )
+    status, said = rest(*wanted)
+    since = time_text(now_ms - 700 * MINUTE_MS)
+    told = f"binance serves only its newest 720 minutes by REST: what is before {since} is not asked for."
+    assert (status, said.splitlines()[0]) == (0, told)
+    assert "at most 700 rows" in said
+    status, said = rest("fetch", "--exchange", "binance", *A_DAY)
+    assert (status, said.startswith("binance serves only its newest 720 minutes by REST: nothing")) == (2, True), (
+        said
+    )
     assert jobs(postgres_url) == 0
 
 

@@ -86,7 +86,9 @@ async def test_an_empty_list_of_markets_is_not_believed(instance: Instance) -> N
 
 async def plan_first_fill(instance: Instance, hours: int = 4) -> int | None:
     r = instance.resources
-    return await first_fill.plan("binance", hours, r.settings.symbols, stores=r.stores, clock=r.clock)
+    return await first_fill.plan(
+        registry.get("binance"), hours, r.settings.symbols, stores=r.stores, clock=r.clock
+    )
 
 
 async def test_the_first_start_fills_what_symbols_selects_and_later_starts_fill_nothing_again(
