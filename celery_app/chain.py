@@ -8,7 +8,7 @@ import uuid
 
 from redis.asyncio import Redis
 
-QUIET_S = 300
+QUIET_S = 120
 
 
 async def begin(redis: Redis, work: str) -> str:

@@ -29,7 +29,7 @@ def _log_our_way(loglevel: int, logfile: str | None, **_: Any) -> None:
 
 
 class TakeUp(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Part of a worker's connection to Redis: each new one has jobs worked on whose messages an older one lost.
+    """Part of a worker's connection to Redis: each new one has work gone on with whose messages an older one lost.
 
     What ran when a connection broke was cancelled, and its message would come again after VISIBILITY_S only.
     """
@@ -40,6 +40,7 @@ class TakeUp(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no ty
         try:
             for exchange in _served(consumer.app):
                 order("resume", exchange, True)
+                order("reconcile", exchange, True)
         except Retryable as error:  # the connection after this one orders it again
             log.warning("unfinished jobs wait", reason=str(error))
 

@@ -13,7 +13,7 @@ from app.jobs.reconcile import Reconcile
 from app.jobs.repair import plan_failed
 from app.stores import events
 from app.stores.budget import budget_state
-from app.stores.heartbeat import rung
+from app.stores.heartbeat import ring, rung
 from celery_app import chain
 from celery_app.orders import order_work
 from celery_app.worker_loop import Resources
@@ -76,11 +76,19 @@ async def retain(r: Resources) -> bool:
     return (await retention.retain(r.stores, ids, retention.horizon_ms(days, r.clock), SLICE_S)).done
 
 
-async def begin_pass(r: Resources, exchange: str, only_if_rung: bool) -> str | None:
+async def begin_pass(r: Resources, exchange: str, *, even_if_under_way: bool = False) -> str | None:
     """The token of a new pass; None while one is under way, which takes up new holes by itself."""
-    if only_if_rung and not await rung(r.redis, exchange):
+    begin = chain.begin if even_if_under_way else chain.begin_alone
+    return await begin(r.redis, chain.of_pass(exchange))
+
+
+async def begin_healing(r: Resources, exchange: str) -> str | None:
+    """The token of a new pass where the bell rang; it goes on ringing while another pass has to end first."""
+    if not await rung(r.redis, exchange):
         return None
-    return await chain.begin_alone(r.redis, chain.of_pass(exchange))
+    if (token := await begin_pass(r, exchange)) is None:
+        await ring(r.redis, exchange)
+    return token
 
 
 async def reconcile(r: Resources, name: str, token: str, left: list[int] | None) -> tuple[list[int], float]:

@@ -72,16 +72,16 @@ def first_fill(self: Any, exchange: str) -> None:
 
 
 @_task("reconcile")
-def reconcile(self: Any, exchange: str) -> None:
+def reconcile(self: Any, exchange: str, even_if_under_way: bool = False) -> None:
     """Begin a pass over the streamed markets."""
-    if token := _run(self, lambda r: slices.begin_pass(r, exchange, only_if_rung=False)):
+    if token := _run(self, lambda r: slices.begin_pass(r, exchange, even_if_under_way=even_if_under_way)):
         order("reconcile_slice", exchange, token, None)
 
 
 @_task("heal")
 def heal(self: Any, exchange: str) -> None:
     """Begin a pass at once where a feed has reconnected."""
-    if token := _run(self, lambda r: slices.begin_pass(r, exchange, only_if_rung=True)):
+    if token := _run(self, lambda r: slices.begin_healing(r, exchange)):
         order("reconcile_slice", exchange, token, None)
 
 

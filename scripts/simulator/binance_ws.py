@@ -59,8 +59,8 @@ def routes(world: World, sockets: Sockets, feed: Feed) -> list[BaseRoute]:
     """/ws unwrapped, /stream wrapped; what follows /ws/ may be streams or any word."""
 
     async def endpoint(websocket: WebSocket) -> None:
-        if sockets.is_closed():
-            return await websocket.close()
+        if await sockets.refuses(websocket):
+            return
         combined = websocket.url.path.endswith("/stream")
         names = websocket.query_params.get("streams") if combined else websocket.path_params.get("names")
         connection = _Connection(world, feed, combined=combined)

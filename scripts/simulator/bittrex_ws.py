@@ -83,7 +83,9 @@ def routes(world: World, sockets: Sockets, feed: Feed) -> list[BaseRoute]:
         return json({"Response": "started"})
 
     async def connect(websocket: WebSocket) -> None:
-        if sockets.is_closed() or websocket.query_params.get("connectionToken") not in tokens:
+        if await sockets.refuses(websocket):
+            return
+        if websocket.query_params.get("connectionToken") not in tokens:
             return await websocket.close()
         connection = _Connection(world, sockets, feed)
         try:

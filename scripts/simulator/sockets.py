@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from common.clock import Clock
@@ -85,9 +86,12 @@ class Sockets:
         finally:
             self._open.discard(outbox)
 
-    def is_closed(self) -> bool:
+    async def refuses(self, websocket: WebSocket) -> bool:
         """Nobody is let in during maintenance, except by an exchange that announces it on the socket."""
-        return self.maintenance is None and self._faults.find(self.exchange, "maintenance") is not None
+        if self.maintenance is not None or self._faults.find(self.exchange, "maintenance") is None:
+            return False
+        await websocket.send_denial_response(Response("Service unavailable", 503))
+        return True
 
     def is_silent(self, *, heartbeat: bool = False) -> bool:
         """Whether a frame of this sort must not be sent now."""
