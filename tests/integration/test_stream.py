@@ -218,3 +218,31 @@ async def test_a_stream_can_be_ended_at_any_moment() -> None:
     async with exchange_server(talk) as url:
         seen: list[Event] = await events(url, told_candles(100), instruments=[ETH], clock=Clock())
     assert seen[-1] == candle(0, 1, instrument=ETH)
+
+
+async def test_an_exchange_hears_its_ping_as_often_as_it_wants_to_on_every_connection() -> None:
+    """Twice a minute of the Clock's time, in which this test is over at once."""
+    heard: list[list[str | bytes]] = []
+
+    async def listening(socket: ServerConnection) -> None:
+        heard.append([await socket.recv() for _ in range(4)])
+
+    exchange = limited(BINANCE, ping_s=30, ping="ping", silence_s=100_000)
+    async with exchange_server(listening) as url:
+        seen = await events(url, losses(2), exchange=exchange, clock=Clock(300))
+    (subscription,) = exchange.session([BTC]).to_send()
+    assert heard == [[subscription, "ping", "ping", "ping"]] * 2
+    assert [type(one) for one in seen] == [Connected, Lost] * 2
+
+
+async def test_an_exchange_that_wants_no_ping_hears_none() -> None:
+    heard: list[str | bytes] = []
+
+    async def listening(socket: ServerConnection) -> None:
+        async for message in socket:
+            heard.append(message)
+
+    exchange = limited(BINANCE, silence_s=120)
+    async with exchange_server(listening) as url:
+        await events(url, losses(1), exchange=exchange, clock=Clock(300))
+    assert heard == exchange.session([BTC]).to_send()
