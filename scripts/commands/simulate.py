@@ -21,7 +21,7 @@ def simulate(
     clock_anchor_ms: Annotated[int, typer.Option(help="The real moment since which they do.")] = 0,
     enforce_limits: Annotated[bool, typer.Option(help="Refuse what the real exchanges refuse.")] = False,
 ) -> None:
-    """Serve the REST and WebSocket protocols of Binance, Bitfinex and Bittrex for a known market."""
+    """Serve the REST and WebSocket protocols of the exchanges for a known market."""
     clock = Clock(clock_rate, clock_anchor_ms)
     try:
         _check(port, symbols, clock)

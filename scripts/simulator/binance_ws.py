@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from common.span import MINUTE_MS
-from scripts.simulator.feed import Feed, Progress, Update, corrections, final, lateness, next_look
+from scripts.simulator.feed import Feed, Update, closes_once
 from scripts.simulator.market import Symbol
 from scripts.simulator.sockets import POLICY, Outbox, Sockets
 from scripts.simulator.text import fixed8
@@ -21,23 +21,7 @@ _STREAMS, _MESSAGES_PER_SECOND, _LIFE_S = 1024, 5, 86_400
 _METHODS = "SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY"
 
 
-def advance(world: World, symbol: Symbol, progress: Progress, now_ms: int) -> tuple[list[Update], int]:
-    """The running candle when it changed, the close of each finished minute once."""
-    rows = [(true, True) for true in corrections(progress, now_ms)]
-    while now_ms >= (close_ms := _close_ms(symbol, progress.minute)):
-        if (last := final(world, symbol, progress, now_ms)) is not None:
-            rows.append((last, True))
-        progress.minute, progress.told = progress.minute + 1, None
-    row = world.market.row(symbol, progress.minute, now_ms)
-    if row is not None and row != progress.told:
-        progress.told = row
-        rows.append((row, False))
-    updates = [Update(symbol, row, closed, now_ms) for row, closed in rows]
-    return updates, min(next_look(symbol, now_ms), close_ms)
-
-
-def _close_ms(symbol: Symbol, minute: int) -> int:
-    return (minute + 1) * MINUTE_MS + lateness(symbol, minute, _LATEST_CLOSE_MS)
+advance = closes_once(_LATEST_CLOSE_MS)
 
 
 def encode(update: Update) -> str:

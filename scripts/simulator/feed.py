@@ -135,3 +135,25 @@ def next_look(symbol: Symbol, now_ms: int) -> int:
 def lateness(symbol: Symbol, minute: int, longest_ms: int) -> int:
     """How long after its minute something about `minute` is sent, in 0…`longest_ms`."""
     return (symbol.seed ^ minute * 0x9E3779B97F4A7C15) % (1 << 64) % (longest_ms + 1)
+
+
+def closes_once(latest_ms: int) -> Advance:
+    """The running candle when it changed, the close of each finished minute once, at most `latest_ms` late."""
+
+    def close_ms(symbol: Symbol, minute: int) -> int:
+        return (minute + 1) * MINUTE_MS + lateness(symbol, minute, latest_ms)
+
+    def advance(world: World, symbol: Symbol, progress: Progress, now_ms: int) -> tuple[list[Update], int]:
+        rows = [(true, True) for true in corrections(progress, now_ms)]
+        while now_ms >= (next_close_ms := close_ms(symbol, progress.minute)):
+            if (last := final(world, symbol, progress, now_ms)) is not None:
+                rows.append((last, True))
+            progress.minute, progress.told = progress.minute + 1, None
+        row = world.market.row(symbol, progress.minute, now_ms)
+        if row is not None and row != progress.told:
+            progress.told = row
+            rows.append((row, False))
+        updates = [Update(symbol, row, closed, now_ms) for row, closed in rows]
+        return updates, min(next_look(symbol, now_ms), next_close_ms)
+
+    return advance

@@ -3,7 +3,8 @@
 Binance counts weight by address and by minutes of its own clock; over it, 429 until the minute ends, and whoever
 goes on is banned: two minutes, then twice as long each time, three days at most (rest-api.md). Bittrex counts
 calls, and begins anew each minute. Bitfinex says 30 calls a minute and endpoint, not which minutes: here no
-60 seconds may hold more, and who exceeds them is refused for 60 s (rest-public-candles, v1 introduction).
+60 seconds may hold more, and who exceeds them is refused for 60 s (rest-public-candles, v1 introduction). Bybit
+counts requests by address: no 5 seconds may hold more than 600, and who exceeds them is banned for ten minutes.
 """
 
 from collections import defaultdict, deque
@@ -13,7 +14,12 @@ from typing import NamedTuple
 from common.clock import Clock
 from common.span import MINUTE_MS, floor_minute
 
-STATED = {"binance": 6000, "bitfinex": 30, "bittrex": 60}
+#: What a window may hold: a minute that the clock begins, or, of those named below, the time before each request.
+STATED = {"binance": 6000, "bitfinex": 30, "bittrex": 60, "bybit": 600}
+SLIDING_MS = {"bitfinex": MINUTE_MS, "bybit": 5000}
+#: Exchanges that count each endpoint by itself.
+BY_PATH = frozenset({"bitfinex"})
+BYBIT_BAN_MS = 600_000
 FIRST_BAN_MS, LONGEST_BAN_MS = 120_000, 3 * 86_400_000
 #: So many verdicts are remembered, oldest forgotten first.
 LOGGED = 500_000
@@ -53,7 +59,8 @@ class Limits:
         """Count a request, and say whether the exchange would answer it."""
         now_ms = self._clock.now_ms()
         account = self._account(exchange, address, path)
-        begin_ms = now_ms - MINUTE_MS + 1 if exchange == "bitfinex" else floor_minute(now_ms)
+        sliding_ms = SLIDING_MS.get(exchange)
+        begin_ms = now_ms - sliding_ms + 1 if sliding_ms else floor_minute(now_ms)
         while account.spent and account.spent[0][0] < begin_ms:
             account.used -= account.spent.popleft()[1]
         account.spent.append((now_ms, weight))
@@ -75,12 +82,15 @@ class Limits:
         self.log.append(entry | {"at_ms": self._clock.now_ms(), "weight": weight, "used": used, "status": status})
 
     def _account(self, exchange: str, address: str, path: str) -> _Account:
-        return self._accounts[exchange, address, path if exchange == "bitfinex" else ""]
+        return self._accounts[exchange, address, path if exchange in BY_PATH else ""]
 
     def _verdict(self, exchange: str, account: _Account, now_ms: int) -> Verdict:
         if now_ms < account.banned_until_ms:
             return Verdict(account.used, 418, (account.banned_until_ms - now_ms) / 1000)
         is_over = account.used > self.stated[exchange]
+        if exchange == "bybit" and is_over:
+            account.banned_until_ms = now_ms + BYBIT_BAN_MS
+            return Verdict(account.used, 418, BYBIT_BAN_MS / 1000)
         if now_ms < account.told_until_ms and exchange == "binance" and is_over:
             ban_ms = min(FIRST_BAN_MS * 2**account.bans, LONGEST_BAN_MS)
             account.bans += 1

@@ -72,10 +72,14 @@ def _throttled(world: World, exchange: str, wait_s: float) -> Response:
         return json({"code": -1003, "msg": words}, 429, {"retry-after": str(math.ceil(wait_s))})
     if exchange == "bitfinex":
         return json(["error", 11010, "ratelimit: error"], 429)
+    if exchange == "bybit":
+        return json({"retCode": 10006, "retMsg": "Too many visits!", "result": {}, "retExtInfo": {}})
     return json({"code": "THROTTLED"}, 429)
 
 
 def _banned(world: World, exchange: str, left_s: float, now_ms: int) -> Response:
+    if exchange == "bybit":
+        return Response("403, access too frequent", 403)
     if exchange != "binance":
         return _throttled(world, exchange, left_s)
     until_ms = now_ms + round(left_s * 1000)
@@ -96,6 +100,8 @@ def _closed(exchange: str) -> Response:
         return json(["error", 20060, "maintenance"], 503)
     if exchange == "binance":
         return json({"code": -1016, "msg": "This service is no longer available."}, 503)
+    if exchange == "bybit":
+        return json({"retCode": 10016, "retMsg": "Service unavailable.", "result": {}, "retExtInfo": {}})
     return json({"code": "SERVICE_UNAVAILABLE"}, 503)
 
 

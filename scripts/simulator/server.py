@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
@@ -10,6 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from common.clock import Clock
@@ -22,6 +23,8 @@ from scripts.simulator import (
     bitfinex_ws,
     bittrex_rest,
     bittrex_ws,
+    bybit_rest,
+    bybit_ws,
     own,
 )
 from scripts.simulator.bittrex_sequence import Sequences
@@ -43,21 +46,8 @@ def create_app(
     world = make_world(market, clock, enforce_limits=enforce_limits)
     sequences = Sequences()
     hubs = {name: Sockets(name, clock, world.faults) for name in EXCHANGES}
-    feeds = {
-        "binance": Feed(world, hubs["binance"], binance_ws.advance, binance_ws.encode),
-        "bitfinex": Feed(world, hubs["bitfinex"], bitfinex_ws.advance, bitfinex_ws.encode),
-        "bittrex": Feed(world, hubs["bittrex"], bittrex_ws.advance, bittrex_ws.encoder(sequences)),
-    }
-    routes = [
-        *own.routes(world),
-        *binance_archive.routes(world),
-        *binance_rest.routes(world),
-        *binance_ws.routes(world, hubs["binance"], feeds["binance"]),
-        *bitfinex_rest.routes(world),
-        *bitfinex_ws.routes(world, hubs["bitfinex"], feeds["bitfinex"]),
-        *bittrex_rest.routes(world, sequences),
-        *bittrex_ws.routes(world, hubs["bittrex"], feeds["bittrex"]),
-    ]
+    feeds = _feeds(world, hubs, sequences)
+    routes = _routes(world, hubs, feeds, sequences)
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
@@ -72,6 +62,34 @@ def create_app(
             ended()
 
     return _logged(world, Starlette(routes=routes, lifespan=running, exception_handlers={404: _unknown}))
+
+
+def _feeds(world: World, hubs: Mapping[str, Sockets], sequences: Sequences) -> dict[str, Feed]:
+    """What each exchange tells to those who watch."""
+    told = {
+        "binance": (binance_ws.advance, binance_ws.encode),
+        "bitfinex": (bitfinex_ws.advance, bitfinex_ws.encode),
+        "bittrex": (bittrex_ws.advance, bittrex_ws.encoder(sequences)),
+        "bybit": (bybit_ws.advance, bybit_ws.encode),
+    }
+    return {name: Feed(world, hubs[name], advance, encode) for name, (advance, encode) in told.items()}
+
+
+def _routes(
+    world: World, hubs: Mapping[str, Sockets], feeds: Mapping[str, Feed], sequences: Sequences
+) -> list[BaseRoute]:
+    return [
+        *own.routes(world),
+        *binance_archive.routes(world),
+        *binance_rest.routes(world),
+        *binance_ws.routes(world, hubs["binance"], feeds["binance"]),
+        *bitfinex_rest.routes(world),
+        *bitfinex_ws.routes(world, hubs["bitfinex"], feeds["bitfinex"]),
+        *bittrex_rest.routes(world, sequences),
+        *bittrex_ws.routes(world, hubs["bittrex"], feeds["bittrex"]),
+        *bybit_rest.routes(world),
+        *bybit_ws.routes(world, hubs["bybit"], feeds["bybit"]),
+    ]
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -23,6 +23,12 @@ def javascript(number: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def plain(number: float) -> str:
+    """`65140.5`, `0`, `0.00000812`: as few digits as there are, never an exponent, as Bybit and OKX print."""
+    text = format(Decimal(repr(number)), "f")
+    return text.removesuffix(".0")
+
+
 def iso(ms: int) -> str:
     """`2021-06-14T01:54:00Z`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

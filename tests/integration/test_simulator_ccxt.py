@@ -41,6 +41,16 @@ async def bitfinex(simulator: Simulator) -> AsyncIterator[Any]:
     await client.close()
 
 
+@pytest.fixture
+async def bybit(simulator: Simulator) -> AsyncIterator[Any]:
+    options = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False}
+    client = ccxt.pro.bybit({"options": options, "enableRateLimit": False})
+    client.urls["api"]["public"] = f"{simulator.url}/bybit"
+    client.urls["api"]["ws"]["public"]["spot"] = f"{simulator.ws_url}/bybit/v5/public/spot"
+    yield client
+    await client.close()
+
+
 async def paged(client: Any, symbol: str, end_ms: int, limit: int) -> list[list[float]]:
     """Page forward as ccxt's manual says: from the last candle on."""
     rows: list[list[float]] = []
@@ -77,6 +87,14 @@ async def test_ccxt_pages_bitfinex_across_quiet_minutes_to_the_truth(
     assert await paged(bitfinex, symbol, end_ms, 200) == simulator.truth("bitfinex", base, quote, START_MS, end_ms)
 
 
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "ETH/BTC", "DASH/USDT"])
+async def test_ccxt_pages_bybit_to_the_truth(simulator: Simulator, bybit: Any, symbol: str) -> None:
+    end_ms = START_MS + 1500 * MINUTE_MS
+    assert await paged(bybit, symbol, end_ms, 1000) == simulator.truth(
+        "bybit", *symbol.split("/"), START_MS, end_ms
+    )
+
+
 async def test_ccxt_watches_binance(binance: Any) -> None:
     candles = await binance.watch_ohlcv("BTC/USDT", "1m")
     assert [row[0] % MINUTE_MS for row in candles] == [0]
@@ -86,3 +104,8 @@ async def test_ccxt_watches_bitfinex_from_its_snapshot(simulator: Simulator, bit
     candles = await bitfinex.watch_ohlcv("BTC/USD", "1m")
     finished = candles[:-2]
     assert finished == simulator.truth("bitfinex", "BTC", "USD", finished[0][0], finished[-1][0] + MINUTE_MS)
+
+
+async def test_ccxt_watches_bybit(bybit: Any) -> None:
+    candles = await bybit.watch_ohlcv("BTC/USDT", "1m")
+    assert [row[0] % MINUTE_MS for row in candles] == [0]

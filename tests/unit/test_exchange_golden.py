@@ -47,7 +47,9 @@ def test_a_recorded_bitfinex_page_newest_first_becomes_ascending_candles() -> No
     assert lines(candles) == expected("bitfinex/candles_expected.txt")
 
 
-@pytest.mark.parametrize(("exchange", "open_status"), [("binance", "TRADING"), ("bittrex", "ONLINE")])
+@pytest.mark.parametrize(
+    ("exchange", "open_status"), [("binance", "TRADING"), ("bittrex", "ONLINE"), ("bybit", "Trading")]
+)
 def test_recorded_markets_keep_their_names_tick_sizes_and_status(exchange: str, open_status: str) -> None:
     listing = registry.get(exchange).parse_instruments((GOLDEN / exchange / "instruments.json").read_bytes())
     told = [(one.native, one.symbol, "tick", repr(one.tick_size), one.is_trading) for one in listing.instruments]

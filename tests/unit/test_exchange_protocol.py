@@ -15,6 +15,7 @@ from common.market import Instrument, Source
 from common.ports import Exchange, Session
 from common.span import DAY_MS, MINUTE_MS, Span, union
 from fetchers import registry
+from tests.fixtures.pages import empty_page
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EXCHANGES = [registry.get(name) for name in registry.names()]
@@ -93,7 +94,7 @@ def test_every_instrument_belongs_to_its_exchange_and_is_listed_once(exchange: E
 
 @every_exchange
 def test_an_empty_page_is_no_candle_and_no_error(exchange: Exchange) -> None:
-    assert exchange.parse_candles(b"[]", MARKETS[exchange.name][0], ALWAYS) == []
+    assert exchange.parse_candles(empty_page(exchange.name), MARKETS[exchange.name][0], ALWAYS) == []
 
 
 @every_exchange
@@ -220,6 +221,8 @@ def page_body(name: str, values: list[str], open_ms: int = NOW_MS) -> bytes:
         "binance": f'[[{open_ms},"{open_}","{high}","{low}","{close}","{volume}",{open_ms + 59_999},"0",0,"0"]]',
         "bittrex": f'[{{"startsAt":"2023-11-14T22:13:00Z","open":"{open_}","high":"{high}","low":"{low}",'
         f'"close":"{close}","volume":"{volume}","quoteVolume":"0"}}]',
+        "bybit": f'{{"retCode":0,"retMsg":"OK","result":{{"category":"spot","symbol":"BTCUSDT","list":'
+        f'[["{open_ms}","{open_}","{high}","{low}","{close}","{volume}","0"]]}},"retExtInfo":{{}},"time":1}}',
     }[name].encode()
 
 
@@ -305,7 +308,7 @@ def test_w19_a_429_waits_as_long_as_the_exchange_says_and_a_minute_when_it_does_
 @every_exchange
 def test_a_good_answer_is_no_refusal(exchange: Exchange) -> None:
     assert exchange.refusal(200, {}, page_body(exchange.name, ["1", "2", "1", "2", "1"])) is None
-    assert exchange.refusal(200, {}, b"[]") is None
+    assert exchange.refusal(200, {}, empty_page(exchange.name)) is None
 
 
 @every_exchange

@@ -186,6 +186,34 @@ def test_a_whole_recorded_binance_socket_tells_its_klines_and_nothing_else(
     assert session.notices() == []
 
 
+@pytest.mark.parametrize(
+    ("address", "told", "closed", "in_pairs"),
+    [("spot", 25, 2, 0), ("linear", 75, 4, 4)],
+)
+def test_a_whole_recorded_bybit_socket_tells_each_entry_of_its_klines_and_nothing_else(
+    address: str, told: int, closed: int, in_pairs: int
+) -> None:
+    """Both call their topics the same; closing messages that hold the new minute, too, came from one of them."""
+    lines = [json.loads(line) for line in recording("bybit/ws_v5_kline_2026-08-09.jsonl.gz").decode().splitlines()]
+    (conn,) = (one["conn"] for one in lines if one["t"] == "connect" and one["addr"].endswith(f"/{address}"))
+    session = registry.get("bybit").session(
+        [Instrument("bybit", base, "USDT", f"{base}USDT") for base in ("BTC", "ETH", "SOL", "DOGE")]
+    )
+    wanted, candles, pairs = [], [], 0
+    for frame in (one["data"] for one in lines if one["t"] == "recv" and one["conn"] == conn):
+        candles += session.receive(frame)
+        message = json.loads(frame)
+        if not message.get("topic", "").startswith("kline"):
+            continue
+        for one in message["data"]:
+            values = [float(one[name]) for name in ("open", "high", "low", "close", "volume", "turnover")]
+            wanted.append((message["topic"][8:], one["start"], *values, None, 2 if one["confirm"] else 0))
+        pairs += [one["confirm"] for one in message["data"]] == [True, False]
+    assert [(one.instrument.native, *one[1:]) for one in candles] == wanted
+    assert (len(candles), sum(one.source > Source.RUNNING for one in candles), pairs) == (told, closed, in_pairs)
+    assert session.notices() == []
+
+
 def test_the_whole_recorded_signalr_socket_tells_its_candles_and_nothing_else() -> None:
     markets = registry.get("bittrex").parse_instruments(recording("bittrex/rest_v3_markets_2021-06-14.json.gz"))
     session = registry.get("bittrex").session(markets.instruments)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from common.span import MINUTE_MS
 from scripts.simulator.listings import EXCHANGES, listings
 from scripts.simulator.market import FIRST_MINUTE, LAST_MINUTE, InventedMarket, Row, Symbol
-from scripts.simulator.text import fixed8, javascript
+from scripts.simulator.text import fixed8, javascript, plain
 
 FOREVER_MS = 1 << 50
 MARKET = InventedMarket(listings(200))
@@ -66,13 +66,13 @@ def test_a_candle_is_possible_and_its_text_reads_back_exactly(symbol: Symbol, mi
     # Bitfinex does not serve the taker's part, and its volume has binary noise.
     assert 0 <= row.taker_volume <= row.volume or symbol.exchange == "bitfinex"
     for number in row[1:7]:
-        assert float(fixed8(number)) == float(javascript(number)) == number
-        assert "e" not in fixed8(number)
+        assert float(fixed8(number)) == float(javascript(number)) == float(plain(number)) == number
+        assert "e" not in fixed8(number) + plain(number)
 
 
 @given(st.floats(0, 1e14, allow_nan=False))
 def test_any_number_reads_back_exactly(number: float) -> None:
-    assert float(fixed8(number)) == float(javascript(number)) == number
+    assert float(fixed8(number)) == float(javascript(number)) == float(plain(number)) == number
 
 
 def test_numbers_look_as_the_exchanges_print_them() -> None:
@@ -83,11 +83,13 @@ def test_numbers_look_as_the_exchanges_print_them() -> None:
     ]
     told = [javascript(n) for n in (10338.0, 3.3434853999999996, 8.12e-06, 2.404e-10, 1e-7)]
     assert told == ["10338", "3.3434853999999996", "0.00000812", "2.404e-10", "1e-7"]
+    assert [plain(n) for n in (65140.5, 0.0, 10.0, 8.12e-06)] == ["65140.5", "0", "10", "0.00000812"]
 
 
 def test_minutes_without_trades_are_flat_where_the_exchange_serves_them_and_absent_where_not() -> None:
     thin = {
-        name: named(*name) for name in [("binance", "XLMBTC"), ("bittrex", "POWR-BTC"), ("bitfinex", "IOTUSD")]
+        name: named(*name)
+        for name in [("binance", "XLMBTC"), ("bittrex", "POWR-BTC"), ("bybit", "DASHUSDT"), ("bitfinex", "IOTUSD")]
     }
     for (exchange, _), symbol in thin.items():
         told = [final(symbol, minute) for minute in range(28_000_000, 28_000_500)]
