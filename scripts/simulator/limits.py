@@ -5,6 +5,7 @@ goes on is banned: two minutes, then twice as long each time, three days at most
 calls, and begins anew each minute. Bitfinex says 30 calls a minute and endpoint, not which minutes: here no
 60 seconds may hold more, and who exceeds them is refused for 60 s (rest-public-candles, v1 introduction). Bybit
 counts requests by address: no 5 seconds may hold more than 600, and who exceeds them is banned for ten minutes.
+OKX counts requests by endpoint: no 2 seconds may hold more than 40 of the cheapest, or 20 of those that weigh 2.
 """
 
 from collections import defaultdict, deque
@@ -15,10 +16,10 @@ from common.clock import Clock
 from common.span import MINUTE_MS, floor_minute
 
 #: What a window may hold: a minute that the clock begins, or, of those named below, the time before each request.
-STATED = {"binance": 6000, "bitfinex": 30, "bittrex": 60, "bybit": 600}
-SLIDING_MS = {"bitfinex": MINUTE_MS, "bybit": 5000}
+STATED = {"binance": 6000, "bitfinex": 30, "bittrex": 60, "bybit": 600, "okx": 40}
+SLIDING_MS = {"bitfinex": MINUTE_MS, "bybit": 5000, "okx": 2000}
 #: Exchanges that count each endpoint by itself.
-BY_PATH = frozenset({"bitfinex"})
+BY_PATH = frozenset({"bitfinex", "okx"})
 BYBIT_BAN_MS = 600_000
 FIRST_BAN_MS, LONGEST_BAN_MS = 120_000, 3 * 86_400_000
 #: So many verdicts are remembered, oldest forgotten first.
@@ -100,6 +101,7 @@ class Limits:
             return Verdict(account.used, 429, (account.told_until_ms - now_ms) / 1000)
         if not is_over:
             return Verdict(account.used)
-        end_ms = now_ms + MINUTE_MS if exchange == "bitfinex" else floor_minute(now_ms) + MINUTE_MS
+        sliding_ms = SLIDING_MS.get(exchange)
+        end_ms = now_ms + sliding_ms if sliding_ms else floor_minute(now_ms) + MINUTE_MS
         account.told_until_ms = end_ms
         return Verdict(account.used, 429, (end_ms - now_ms) / 1000)

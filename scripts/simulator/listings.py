@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from scripts.simulator.market import Symbol
 
-EXCHANGES = ("binance", "bitfinex", "bittrex", "bybit")
+EXCHANGES = ("binance", "bitfinex", "bittrex", "bybit", "okx")
 
 #: Bitfinex's own currency codes (`/v2/conf/pub:map:currency:sym`), mixed case included.
 BITFINEX_CODES = {
@@ -82,7 +82,17 @@ _BYBIT: tuple[_Line, ...] = (
     ("SHIB", "USDT", "0.00001472", 8, _CALM, 6),
     ("DASH", "USDT", "24.11", 2, _THIN, 3),
 )
-_LINES = {"binance": _BINANCE, "bitfinex": _BITFINEX, "bittrex": _BITTREX, "bybit": _BYBIT}
+_OKX: tuple[_Line, ...] = (
+    ("BTC", "USDT", "61250", 1, _BUSY, 15),
+    ("ETH", "USDT", "2480", 2, _BUSY, 12),
+    ("SOL", "USDT", "148", 2, _BUSY, 10),
+    ("XRP", "USDT", "0.5870", 4, _BUSY, 9),
+    ("DOGE", "USDT", "0.10871", 5, _CALM, 7),
+    ("ETH", "BTC", "0.04051", 5, _CALM, 6),
+    ("SHIB", "USDT", "0.000014726", 9, _CALM, 6),
+    ("DASH", "USDT", "24.11", 2, _THIN, 3),
+)
+_LINES = {"binance": _BINANCE, "bitfinex": _BITFINEX, "bittrex": _BITTREX, "bybit": _BYBIT, "okx": _OKX}
 
 #: Coins that came late, as their namesakes did; the others trade since 2010.
 LISTED = {
@@ -91,6 +101,7 @@ LISTED = {
     ("bitfinex", "DUSK"): "2019-07-03T13:37",
     ("bittrex", "POWR"): "2017-11-01T20:15",
     ("bybit", "SHIB"): "2021-07-29T08:00",
+    ("okx", "SHIB"): "2021-05-08T06:00",
 }
 
 #: What a program that lists markets must get past: a halted market, test pairs, a currency nobody heard of.
@@ -101,6 +112,7 @@ _ODD = (
     ("bitfinex", ("QQZ", "USD", "3.21", 3, _THIN, 3), "TRADING"),
     ("bittrex", ("RFOX", "USDT", "0.1", 8, _THIN, 3), "OFFLINE"),
     ("bybit", ("NEWT", "USDT", "0.2150", 4, _THIN, 3), "PreLaunch"),
+    ("okx", ("LUNA", "USDT", "0.3412", 4, _THIN, 3), "suspend"),
 )
 
 #: A currency that Bitfinex lists a pair of without listing the currency.
@@ -166,7 +178,7 @@ def native_name(exchange: str, native_base: str, native_quote: str) -> str:
     """`BTCUSDT`, `DUSK:USD` or `ETH-BTC`."""
     if exchange in ("binance", "bybit"):
         return native_base + native_quote
-    if exchange == "bittrex":
+    if exchange in ("bittrex", "okx"):
         return f"{native_base}-{native_quote}"
     return f"{native_base}{'' if len(native_base) == len(native_quote) == 3 else ':'}{native_quote}"
 

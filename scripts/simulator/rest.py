@@ -72,6 +72,8 @@ def _throttled(world: World, exchange: str, wait_s: float) -> Response:
         return json({"code": -1003, "msg": words}, 429, {"retry-after": str(math.ceil(wait_s))})
     if exchange == "bitfinex":
         return json(["error", 11010, "ratelimit: error"], 429)
+    if exchange == "okx":
+        return json({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
     if exchange == "bybit":
         return json({"retCode": 10006, "retMsg": "Too many visits!", "result": {}, "retExtInfo": {}})
     return json({"code": "THROTTLED"}, 429)
@@ -100,6 +102,9 @@ def _closed(exchange: str) -> Response:
         return json(["error", 20060, "maintenance"], 503)
     if exchange == "binance":
         return json({"code": -1016, "msg": "This service is no longer available."}, 503)
+    if exchange == "okx":
+        words = "Service temporarily unavailable. Please try again later."
+        return json({"code": "50001", "msg": words, "data": []}, 503)
     if exchange == "bybit":
         return json({"retCode": 10016, "retMsg": "Service unavailable.", "result": {}, "retExtInfo": {}})
     return json({"code": "SERVICE_UNAVAILABLE"}, 503)

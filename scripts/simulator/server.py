@@ -25,6 +25,8 @@ from scripts.simulator import (
     bittrex_ws,
     bybit_rest,
     bybit_ws,
+    okx_rest,
+    okx_ws,
     own,
 )
 from scripts.simulator.bittrex_sequence import Sequences
@@ -71,6 +73,7 @@ def _feeds(world: World, hubs: Mapping[str, Sockets], sequences: Sequences) -> d
         "bitfinex": (bitfinex_ws.advance, bitfinex_ws.encode),
         "bittrex": (bittrex_ws.advance, bittrex_ws.encoder(sequences)),
         "bybit": (bybit_ws.advance, bybit_ws.encode),
+        "okx": (okx_ws.advance, okx_ws.encode),
     }
     return {name: Feed(world, hubs[name], advance, encode) for name, (advance, encode) in told.items()}
 
@@ -89,6 +92,8 @@ def _routes(
         *bittrex_ws.routes(world, hubs["bittrex"], feeds["bittrex"]),
         *bybit_rest.routes(world),
         *bybit_ws.routes(world, hubs["bybit"], feeds["bybit"]),
+        *okx_rest.routes(world),
+        *okx_ws.routes(world, hubs["okx"], feeds["okx"]),
     ]
 
 

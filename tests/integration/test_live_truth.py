@@ -55,5 +55,26 @@ async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asy
         assert compared >= 1 and len({key for key, _ in last}) == len(chosen) >= 2
 
 
+@pytest.mark.parametrize("name", [one for one in registry.names() if registry.get(one).limits.ping_s])
+async def test_a_connection_without_candles_is_kept_by_its_pings(
+    name: str, redis_client: redis.asyncio.Redis
+) -> None:
+    """Whoever says nothing is hung up on by these exchanges after half a minute or a whole one."""
+    exchange = registry.get(name)
+    with running_simulator(Clock(15, now_ms())) as simulator:
+        chosen = await markets(simulator, exchange)
+        simulator.fault(name, "silence", heartbeats=True)
+
+        def connections() -> list[int]:
+            return [entry["received_ms"] for entry in simulator.log() if entry["method"] == "WS"]
+
+        async def a_minute_and_a_half_later() -> bool:
+            return bool(opened := connections()) and simulator.clock.now_ms() > opened[0] + 1.5 * MINUTE_MS
+
+        async with live(exchange, chosen, simulator.ws_urls()[name], redis_client, simulator.clock):
+            await eventually(a_minute_and_a_half_later)
+        assert len(connections()) == 1
+
+
 async def everybody_told(client: redis.asyncio.Redis, exchange: str, markets: int) -> bool:
     return len({one.key for one in await told(client, f"live_{exchange}")}) == markets

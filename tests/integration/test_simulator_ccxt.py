@@ -51,6 +51,16 @@ async def bybit(simulator: Simulator) -> AsyncIterator[Any]:
     await client.close()
 
 
+@pytest.fixture
+async def okx(simulator: Simulator) -> AsyncIterator[Any]:
+    options = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False}
+    client = ccxt.pro.okx({"options": options, "enableRateLimit": False})
+    client.urls["api"]["rest"] = f"{simulator.url}/okx"
+    client.urls["api"]["ws"] = f"{simulator.ws_url}/okx/ws/v5"
+    yield client
+    await client.close()
+
+
 async def paged(client: Any, symbol: str, end_ms: int, limit: int) -> list[list[float]]:
     """Page forward as ccxt's manual says: from the last candle on."""
     rows: list[list[float]] = []
@@ -95,6 +105,19 @@ async def test_ccxt_pages_bybit_to_the_truth(simulator: Simulator, bybit: Any, s
     )
 
 
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "ETH/BTC", "DASH/USDT"])
+async def test_ccxt_pages_okx_to_the_truth(simulator: Simulator, okx: Any, symbol: str) -> None:
+    end_ms = START_MS + 1500 * MINUTE_MS
+    assert await paged(okx, symbol, end_ms, 100) == simulator.truth("okx", *symbol.split("/"), START_MS, end_ms)
+
+
+async def test_ccxt_pages_the_newest_candles_of_okx_to_the_truth(simulator: Simulator, okx: Any) -> None:
+    since_ms = simulator.clock.now_ms() // MINUTE_MS * MINUTE_MS - 200 * MINUTE_MS
+    rows = await okx.fetch_ohlcv("ETH/USDT", "1m", since_ms, 150)
+    assert rows == simulator.truth("okx", "ETH", "USDT", since_ms, since_ms + 150 * MINUTE_MS)
+    assert simulator.log("/market/candles")
+
+
 async def test_ccxt_watches_binance(binance: Any) -> None:
     candles = await binance.watch_ohlcv("BTC/USDT", "1m")
     assert [row[0] % MINUTE_MS for row in candles] == [0]
@@ -108,4 +131,9 @@ async def test_ccxt_watches_bitfinex_from_its_snapshot(simulator: Simulator, bit
 
 async def test_ccxt_watches_bybit(bybit: Any) -> None:
     candles = await bybit.watch_ohlcv("BTC/USDT", "1m")
+    assert [row[0] % MINUTE_MS for row in candles] == [0]
+
+
+async def test_ccxt_watches_okx(okx: Any) -> None:
+    candles = await okx.watch_ohlcv("BTC/USDT", "1m")
     assert [row[0] % MINUTE_MS for row in candles] == [0]

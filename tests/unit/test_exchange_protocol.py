@@ -221,6 +221,8 @@ def page_body(name: str, values: list[str], open_ms: int = NOW_MS) -> bytes:
         "binance": f'[[{open_ms},"{open_}","{high}","{low}","{close}","{volume}",{open_ms + 59_999},"0",0,"0"]]',
         "bittrex": f'[{{"startsAt":"2023-11-14T22:13:00Z","open":"{open_}","high":"{high}","low":"{low}",'
         f'"close":"{close}","volume":"{volume}","quoteVolume":"0"}}]',
+        "okx": f'{{"code":"0","msg":"","data":[["{open_ms}","{open_}","{high}","{low}","{close}","{volume}",'
+        f'"0","0","1"]]}}',
         "bybit": f'{{"retCode":0,"retMsg":"OK","result":{{"category":"spot","symbol":"BTCUSDT","list":'
         f'[["{open_ms}","{open_}","{high}","{low}","{close}","{volume}","0"]]}},"retExtInfo":{{}},"time":1}}',
     }[name].encode()
@@ -281,8 +283,9 @@ def test_w22_a_geo_block_is_one_sentence_and_final(exchange: Exchange) -> None:
     for status in (403, 451):
         refusal = exchange.refusal(status, {}, b"<html>Service unavailable from a restricted location</html>")
         assert isinstance(refusal, Blocked)
+        name = {"okx": "OKX"}.get(exchange.name, exchange.name.capitalize())
         assert str(refusal) == (
-            f"{exchange.name.capitalize()} refuses this network or country (HTTP {status}): ask it from elsewhere,"
+            f"{name} refuses this network or country (HTTP {status}): ask it from elsewhere,"
             " through HTTPS_PROXY or from another host, or leave it out of EXCHANGES and choose another."
         )
         assert refusal.status == status

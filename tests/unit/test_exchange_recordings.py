@@ -214,6 +214,18 @@ def test_a_whole_recorded_bybit_socket_tells_each_entry_of_its_klines_and_nothin
     assert session.notices() == []
 
 
+def test_the_documented_okx_page_is_turned_round_and_keeps_every_digit() -> None:
+    """Of a derivative, whose volume counts contracts; a spot market's page has the same form."""
+    body = recording("okx/rest_candles_doc_sample.json")
+    market = Instrument("okx", "BTC", "USDT", "BTC-USDT", "BTC", "USDT")
+    wanted = [
+        (1747093980000, 102806.0, 102820.5, 102783.1, 102806.1, 7164.04, 7364701.57952),
+        (1747094040000, 102806.1, 102820.4, 102806.1, 102820.4, 1040.37, 1069603.34883),
+    ]
+    candles = registry.get("okx").parse_candles(body, market, ALWAYS)
+    assert [one[1:] for one in candles] == [(*row, None, Source.RECORD) for row in wanted]
+
+
 def test_the_whole_recorded_signalr_socket_tells_its_candles_and_nothing_else() -> None:
     markets = registry.get("bittrex").parse_instruments(recording("bittrex/rest_v3_markets_2021-06-14.json.gz"))
     session = registry.get("bittrex").session(markets.instruments)

@@ -89,7 +89,13 @@ def test_numbers_look_as_the_exchanges_print_them() -> None:
 def test_minutes_without_trades_are_flat_where_the_exchange_serves_them_and_absent_where_not() -> None:
     thin = {
         name: named(*name)
-        for name in [("binance", "XLMBTC"), ("bittrex", "POWR-BTC"), ("bybit", "DASHUSDT"), ("bitfinex", "IOTUSD")]
+        for name in [
+            ("binance", "XLMBTC"),
+            ("bittrex", "POWR-BTC"),
+            ("bybit", "DASHUSDT"),
+            ("okx", "DASH-USDT"),
+            ("bitfinex", "IOTUSD"),
+        ]
     }
     for (exchange, _), symbol in thin.items():
         told = [final(symbol, minute) for minute in range(28_000_000, 28_000_500)]

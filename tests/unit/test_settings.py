@@ -127,6 +127,8 @@ def test_a_demo_asks_the_simulator_for_everything(tmp_path: Path) -> None:
         "BITTREX_WS_URL": "ws://127.0.0.1:9/bittrex/signalr",
         "BYBIT_REST_URL": "http://127.0.0.1:9/bybit",
         "BYBIT_WS_URL": "ws://127.0.0.1:9/bybit/v5/public/spot",
+        "OKX_REST_URL": "http://127.0.0.1:9/okx",
+        "OKX_WS_URL": "ws://127.0.0.1:9/okx/ws/v5/business",
         "BINANCE_ARCHIVE_URL": "http://127.0.0.1:9/binance/archive",
     }
     assert (settings.streaming, settings.external_database) == (("binance", "bitfinex", "bittrex"), False)

@@ -4,7 +4,7 @@ import pytest
 
 from common.clock import Clock
 from common.span import MINUTE_MS
-from scripts.simulator import binance_ws, bitfinex_ws, bittrex_ws, bybit_ws
+from scripts.simulator import binance_ws, bitfinex_ws, bittrex_ws, bybit_ws, okx_ws
 from scripts.simulator.feed import EVERY_MS, Advance, Progress, Update
 from scripts.simulator.listings import listings
 from scripts.simulator.market import InventedMarket, Row, Symbol
@@ -51,6 +51,7 @@ def test_binance_closes_a_minute_once_and_at_most_2_4_s_late() -> None:
         (bitfinex_ws.advance, "bitfinex", "ETHUSD"),
         (bittrex_ws.advance, "bittrex", "ETH-BTC"),
         (bybit_ws.advance, "bybit", "ETHUSDT"),
+        (okx_ws.advance, "okx", "ETH-USDT"),
     ],
 )
 def test_a_turn_that_comes_late_still_tells_every_finished_minute(
