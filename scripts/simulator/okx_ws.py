@@ -42,8 +42,8 @@ def routes(world: World, sockets: Sockets, feed: Feed) -> list[BaseRoute]:
     sockets.farewell = FAREWELL
 
     async def endpoint(websocket: WebSocket) -> None:
-        if sockets.is_closed():
-            return await websocket.close()
+        if await sockets.refuses(websocket):
+            return
         connection = _Connection(world, sockets, feed)
         try:
             await sockets.converse(websocket, connection.outbox, connection.hear, [connection.watch])

@@ -1,6 +1,7 @@
 """One ASGI application that plays all exchanges on one port."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -148,6 +149,7 @@ def make_server(
         asked_to_stop.append(server.should_exit)
         server.should_exit = True
 
+    logging.getLogger("uvicorn.error").addFilter(_is_trouble)
     app = create_app(market, clock, enforce_limits=enforce_limits, ended=ended)
     config = uvicorn.Config(
         app,
@@ -163,6 +165,11 @@ def make_server(
     )
     server = uvicorn.Server(config)
     return server, lambda: asked_to_stop[:1] == [False]
+
+
+def _is_trouble(record: logging.LogRecord) -> bool:
+    """A WebSocket that is refused with a status is none, though uvicorn says so."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def listen(host: str, port: int) -> socket.socket:
