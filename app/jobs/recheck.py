@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.jobs.asked import within_reach
 from app.jobs.corrections import announce
 from app.stores.candles import StoredCandle
 from app.stores.latest import LiveSink
@@ -13,7 +14,7 @@ from app.stores.symbols import StoredSymbol
 from common.clock import Clock
 from common.errors import Blocked, Malformed, Rejected
 from common.ports import Exchange
-from common.span import Span, union
+from common.span import DAY_MS, Span, union
 from fetchers.history import Answer, Get, newest_page
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ async def audit(
     """
     repairs, until_ms = RepairStore(stores.db), clock.now_ms() + for_s * 1000 * clock.rate
     known = {one.id: one for one in (await stores.symbols.load(exchange.name)).values()}
+    if within_reach(exchange, Span(0, clock.now_ms() - DAY_MS), clock.now_ms()).is_empty():
+        return True  # no answer would tell of minutes that old
     due = await repairs.audits_due(exchange.name, clock.now_ms(), MOST_MARKETS)
     refused = 0
     for symbol_id, span in due:

@@ -23,8 +23,9 @@ from fetchers.history import Answer, Get, newest_page
 if TYPE_CHECKING:
     from app.wiring import Stores
 
-#: A minute that began longer ago should have been stored as the feed told it.
-LATE_MS = 3 * MINUTE_MS
+#: A minute that began longer ago should have been stored as the feed told it; those who watch live are told of
+#: minutes that began so long ago at most.
+LATE_MS, WATCHED_MS = 105_000, 60 * MINUTE_MS
 #: A feed that was off for longer starts anew; the time between is for `fetch`.
 FARTHEST_BACK_MS = 7 * DAY_MS
 
@@ -45,7 +46,7 @@ class Reconcile:
     #: Rate units that may still be spent while backfill waits for the same budget.
     allowance: float = float("inf")
     spent: int = field(default=0, init=False)
-    #: What is to be told of this slice: minutes that the feed had missed for certain, by market, and what failed.
+    #: What is to be told of this slice: how many minutes the feed had missed, by market, and what failed.
     healed: dict[str, int] = field(default_factory=dict, init=False)
     happened: list[Happening] = field(default_factory=list, init=False)
     _until_ms: float = field(default=0, init=False)
@@ -126,18 +127,26 @@ class Reconcile:
         return True
 
     async def _write(self, symbol_id: int, answer: Answer) -> None:
+        market, now_ms = self.markets[symbol_id], self.clock.now_ms()
         rows = [StoredCandle(symbol_id, *candle[1:]) for candle in answer.candles]
         cover = [] if answer.settled.is_empty() else [(symbol_id, answer.settled)]
+        absent = {
+            open_ms
+            for hole in await self.stores.outages.absent(symbol_id, [answer.span])
+            for open_ms in range(*hole, MINUTE_MS)
+        }
         result = await self.stores.candles.write(rows, cover=cover)
         if result.refused:
-            log.warning(BEFORE_HORIZON, market=self.markets[symbol_id].key, candles=result.refused)
-        late_ms = self.clock.now_ms() - LATE_MS
-        recent = sum(one.open_ms > late_ms for one in answer.candles)
-        market = self.markets[symbol_id]
-        if (missed := result.changed - len(result.corrected) - recent) > 0:
-            self.healed[market.key] = self.healed.get(market.key, 0) + missed
-        count = await announce(result, answer.candles, self.sink, self.clock)
-        if count:
+            log.warning(BEFORE_HORIZON, market=market.key, candles=result.refused)
+        missed = [
+            one.open_ms for one in answer.candles if one.open_ms in absent and one.open_ms < now_ms - LATE_MS
+        ]
+        if missed:
+            self.healed[market.key] = self.healed.get(market.key, 0) + len(missed)
+        # Who watches live may have been told a part of such a minute, and that it was over.
+        told = [(symbol_id, open_ms) for open_ms in missed if open_ms >= now_ms - WATCHED_MS]
+        changed = result._replace(corrected=[*result.corrected, *told])
+        if count := await announce(changed, answer.candles, self.sink, self.clock):
             log.info("corrected", market=market.key, candles=count)
 
     async def _fail(self, symbol_id: int, wanted: Span, error: Rejected | Malformed) -> None:

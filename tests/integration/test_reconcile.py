@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from app.happening import Kind
 from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile
 from app.messages import CandleMessage, decode
 from app.stores.heartbeat import ring, rung
@@ -74,6 +75,26 @@ async def test_what_only_the_feed_told_is_confirmed_and_a_wrong_closed_candle_is
     assert [(one.time, one.high, one.corrected, one.closed) for one in corrections] == [
         (wrong[0], wrong[2], True, True)
     ]
+
+
+async def test_minutes_that_the_feed_missed_are_told_to_those_who_watch_and_counted_as_healed(
+    instance: Instance,
+) -> None:
+    """They may have been told a part of one, and that it was over."""
+    (market,) = await instance.know("binance", "BTC/USDT")
+    hole = Span(this_minute(instance) - 63 * MINUTE_MS, this_minute(instance) - 3 * MINUTE_MS)
+    await instance.resources.stores.coverage.want({market.id: hole})
+    slice_ = reconcile(instance, [market])
+    await slice_.run(20)
+    told = [one for one in await pushed(instance, "binance") if hole.has(one.time)]
+    watched = [row for row in instance.truth(market, hole) if row[0] >= this_minute(instance) - 59 * MINUTE_MS]
+    assert [[one.time, one.open, one.high, one.low, one.close, one.volume] for one in told] == watched
+    assert {(one.closed, one.corrected) for one in told} == {(True, True)}
+    (healed,) = slice_.told()
+    assert (healed.kind, healed.facts["markets"], healed.facts["minutes"] >= 60) == (Kind.HEALED, 1, True)
+    again = reconcile(instance, [market])
+    await again.run(20)
+    assert again.told() == []
 
 
 async def test_the_most_traded_market_with_a_hole_comes_first_and_the_half_of_the_budget_is_the_end(

@@ -12,8 +12,8 @@ def minute(number: int, price: float, volume: float = 1.0) -> Bar:
     return Bar(START + number * MINUTE_MS, price, price + 1, price - 1, price, volume)
 
 
-def hear(bucket: Bucket, bar: Bar, *, told_ms: int = START, closed: bool = False) -> bool:
-    return bucket.hear(bar, told_ms=told_ms, closed=closed)
+def hear(bucket: Bucket, bar: Bar, *, told_ms: int = START, closed: bool = False, source: int = 0) -> bool:
+    return bucket.hear(bar, told_ms=told_ms, source=source or (1 if closed else 0))
 
 
 def test_a_bar_is_the_first_open_the_last_close_the_extremes_and_the_exact_sum() -> None:
@@ -35,6 +35,16 @@ def test_a_closed_minute_never_runs_again_and_may_be_corrected() -> None:
     hear(bucket, minute(0, 99))
     assert bucket.bar() == minute(0, 10)
     hear(bucket, minute(0, 11), closed=True)
+    assert bucket.bar() == minute(0, 11)
+
+
+def test_what_a_lower_source_says_of_a_closed_minute_is_passed_over() -> None:
+    """A stream that hung goes on, and closes by time a minute of which REST has told since."""
+    bucket = Bucket(Interval.M5, START)
+    hear(bucket, minute(0, 10), source=3)
+    hear(bucket, minute(0, 99), source=1)
+    assert bucket.bar() == minute(0, 10)
+    hear(bucket, minute(0, 11), source=3)
     assert bucket.bar() == minute(0, 11)
 
 

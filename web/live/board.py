@@ -75,7 +75,7 @@ class Board:
         if bucket is None:
             return self._hear_of_old(minute, corrected=message.corrected)
         self.ready = self.ready or self.topic.interval is Interval.M1
-        return bucket.hear(minute, told_ms=message.received, closed=message.closed)
+        return bucket.hear(minute, told_ms=message.received, source=message.source)
 
     def bucket(self, start_ms: int) -> Bucket | None:
         """The bucket that starts there, made when newer than all; None when older than the two that are kept."""

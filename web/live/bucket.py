@@ -35,19 +35,24 @@ class Bucket:
         self._stored: Bar | None = None
         self._minutes: dict[int, Bar] = {}
         self._told: dict[int, int] = {}
-        self._closed: set[int] = set()
+        #: How a minute was closed, as common.market.Source orders it.
+        self._closed: dict[int, int] = {}
         self.sent: Bar | None = None
         self.closed = False
 
-    def hear(self, minute: Bar, *, told_ms: int, closed: bool) -> bool:
-        """Take a live minute; False when it lies in the stored part, which must then be read again."""
+    def hear(self, minute: Bar, *, told_ms: int, source: int) -> bool:
+        """Take a live minute; False when it lies in the stored part, which must then be read again.
+
+        As in the store a lower source never replaces a higher one: what a stream that hung closes by time when it
+        goes on may be long known better.
+        """
         if minute.open_ms < self.cut_ms:
             return False
-        if closed or minute.open_ms not in self._closed:
+        if source >= self._closed.get(minute.open_ms, 0):
             self._minutes[minute.open_ms] = minute
             self._told[minute.open_ms] = told_ms
-            if closed:
-                self._closed.add(minute.open_ms)
+            if source:
+                self._closed[minute.open_ms] = source
         return True
 
     def take(self, stored: Bar | None, cut_ms: int, minutes: Iterable[Bar], heard_after_ms: int) -> None:
