@@ -14,7 +14,7 @@ _MOST_SYMBOLS = 10_000
 
 def simulate(
     port: Annotated[int, typer.Option(help="Where to listen; 0 picks a free port.")] = 9900,
-    symbols: Annotated[int, typer.Option(help="Symbols in all; invented ones join the base set of about 45.")] = 0,
+    symbols: Annotated[int, typer.Option(help="Symbols in all; invented ones join the base set of about 60.")] = 0,
     recordings: Annotated[Path | None, typer.Option(help="Play this folder of recorded candles instead.")] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     clock_rate: Annotated[float, typer.Option(help="Seconds that pass in one real second.")] = 1,

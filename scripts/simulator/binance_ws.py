@@ -26,7 +26,7 @@ advance = closes_once(_LATEST_CLOSE_MS)
 
 def encode(update: Update) -> str:
     """The event without its wrapper."""
-    symbol, row, closed, at_ms = update
+    symbol, row, closed, at_ms, _ = update
     first = row.open_ms // MINUTE_MS * 16 if row.trades else -1
     last = first + row.trades - 1 if row.trades else -1
     end_ms = row.open_ms + MINUTE_MS - 1

@@ -32,7 +32,7 @@ advance = closes_once(_LATEST_CLOSE_MS)
 
 def encode(update: Update) -> str:
     """The message; in every other minute the closing one holds the new minute, too."""
-    symbol, row, closed, at_ms = update
+    symbol, row, closed, at_ms, _ = update
     entries = [_entry(row, closed, at_ms)]
     next_ms = row.open_ms + MINUTE_MS
     if closed and next_ms // MINUTE_MS % 2 and at_ms < next_ms + _CORRECTION_MS:

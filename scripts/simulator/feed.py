@@ -2,12 +2,12 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from common.span import MINUTE_MS
-from scripts.simulator.market import Row, Symbol
+from scripts.simulator.market import Row, Symbol, Trade
 from scripts.simulator.sockets import Sockets
 from scripts.simulator.world import World
 
@@ -27,6 +27,8 @@ class Update(NamedTuple):
     row: Row
     closed: bool
     at_ms: int
+    #: What happened since the state before, where the exchange tells trades.
+    trades: Sequence[Trade] = ()
 
 
 class Watcher(Protocol):

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from scripts.simulator.market import Symbol
 
-EXCHANGES = ("binance", "bitfinex", "bittrex", "bybit", "okx")
+EXCHANGES = ("binance", "bitfinex", "bittrex", "bybit", "coinbase", "kraken", "okx")
 
 #: Bitfinex's own currency codes (`/v2/conf/pub:map:currency:sym`), mixed case included.
 BITFINEX_CODES = {
@@ -18,6 +18,9 @@ BITFINEX_CODES = {
     "UDC": "USDC",
     "UST": "USDt",
 }
+
+#: Kraken's.
+KRAKEN_CODES = {"XBT": "BTC", "XDG": "DOGE"}
 
 #: Of 65536 minutes, how many have trades.
 _BUSY, _CALM, _THIN = 65536, 52000, 18000
@@ -92,7 +95,33 @@ _OKX: tuple[_Line, ...] = (
     ("SHIB", "USDT", "0.000014726", 9, _CALM, 6),
     ("DASH", "USDT", "24.11", 2, _THIN, 3),
 )
-_LINES = {"binance": _BINANCE, "bitfinex": _BITFINEX, "bittrex": _BITTREX, "bybit": _BYBIT, "okx": _OKX}
+_COINBASE: tuple[_Line, ...] = (
+    ("BTC", "USD", "61250", 2, _BUSY, 15),
+    ("BTC", "USDT", "61250", 2, _BUSY, 10),
+    ("ETH", "USD", "2480", 2, _BUSY, 12),
+    ("ETH", "USDT", "2480", 2, _BUSY, 8),
+    ("ETH", "BTC", "0.04051", 5, _CALM, 8),
+    ("SHIB", "USD", "0.00001473", 8, _CALM, 5),
+    ("DASH", "USD", "24.11", 2, _THIN, 3),
+)
+_KRAKEN: tuple[_Line, ...] = (
+    ("BTC", "USD", "61250", 1, _BUSY, 12),
+    ("BTC", "USDT", "61250", 1, _BUSY, 10),
+    ("ETH", "USD", "2480", 2, _BUSY, 12),
+    ("ETH", "USDT", "2480", 2, _BUSY, 8),
+    ("ETH", "BTC", "0.04051", 5, _CALM, 8),
+    ("DOGE", "USD", "0.1087104", 7, _CALM, 6),
+    ("DASH", "USD", "24.11", 3, _THIN, 3),
+)
+_LINES = {
+    "binance": _BINANCE,
+    "bitfinex": _BITFINEX,
+    "bittrex": _BITTREX,
+    "bybit": _BYBIT,
+    "coinbase": _COINBASE,
+    "kraken": _KRAKEN,
+    "okx": _OKX,
+}
 
 #: Coins that came late, as their namesakes did; the others trade since 2010.
 LISTED = {
@@ -102,6 +131,7 @@ LISTED = {
     ("bittrex", "POWR"): "2017-11-01T20:15",
     ("bybit", "SHIB"): "2021-07-29T08:00",
     ("okx", "SHIB"): "2021-05-08T06:00",
+    ("coinbase", "SHIB"): "2021-09-09T16:00",
 }
 
 #: What a program that lists markets must get past: a halted market, test pairs, a currency nobody heard of.
@@ -113,6 +143,8 @@ _ODD = (
     ("bittrex", ("RFOX", "USDT", "0.1", 8, _THIN, 3), "OFFLINE"),
     ("bybit", ("NEWT", "USDT", "0.2150", 4, _THIN, 3), "PreLaunch"),
     ("okx", ("LUNA", "USDT", "0.3412", 4, _THIN, 3), "suspend"),
+    ("coinbase", ("REP", "USD", "8.71", 2, _THIN, 3), "delisted"),
+    ("kraken", ("WAVES", "USD", "1.0873", 4, _THIN, 3), "cancel_only"),
 )
 
 #: A currency that Bitfinex lists a pair of without listing the currency.
@@ -169,16 +201,15 @@ def symbol(exchange: str, line: _Line, status: str = "TRADING") -> Symbol:
 
 def spelling(exchange: str, currency: str) -> str:
     """The exchange's own code of a currency."""
-    if exchange == "bitfinex":
-        return next((code for code, name in BITFINEX_CODES.items() if name.upper() == currency), currency)
-    return currency
+    codes = {"bitfinex": BITFINEX_CODES, "kraken": KRAKEN_CODES}.get(exchange, {})
+    return next((code for code, name in codes.items() if name.upper() == currency), currency)
 
 
 def native_name(exchange: str, native_base: str, native_quote: str) -> str:
     """`BTCUSDT`, `DUSK:USD` or `ETH-BTC`."""
-    if exchange in ("binance", "bybit"):
+    if exchange in ("binance", "bybit", "kraken"):
         return native_base + native_quote
-    if exchange in ("bittrex", "okx"):
+    if exchange in ("bittrex", "coinbase", "okx"):
         return f"{native_base}-{native_quote}"
     return f"{native_base}{'' if len(native_base) == len(native_quote) == 3 else ':'}{native_quote}"
 

@@ -18,7 +18,7 @@ FIRST_MINUTE = int(datetime(2010, 1, 1, tzinfo=UTC).timestamp()) // 60
 LAST_MINUTE = int(datetime(2036, 1, 1, tzinfo=UTC).timestamp()) // 60 - 1
 
 #: Exchanges whose REST serves a flat row for a minute without trades.
-SERVES_QUIET = frozenset({"binance", "bittrex", "bybit", "okx"})
+SERVES_QUIET = frozenset({"binance", "bittrex", "bybit", "kraken", "okx"})
 
 #: However thin a symbol is, one minute in so many has a trade, which bounds the search for the previous close.
 _SURE_EVERY = 64

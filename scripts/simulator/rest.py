@@ -76,6 +76,10 @@ def _throttled(world: World, exchange: str, wait_s: float) -> Response:
         return json({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
     if exchange == "bybit":
         return json({"retCode": 10006, "retMsg": "Too many visits!", "result": {}, "retExtInfo": {}})
+    if exchange == "coinbase":
+        return json({"message": "Public rate limit exceeded"}, 429)
+    if exchange == "kraken":
+        return json({"error": ["EGeneral:Too many requests"]})
     return json({"code": "THROTTLED"}, 429)
 
 
@@ -107,6 +111,10 @@ def _closed(exchange: str) -> Response:
         return json({"code": "50001", "msg": words, "data": []}, 503)
     if exchange == "bybit":
         return json({"retCode": 10016, "retMsg": "Service unavailable.", "result": {}, "retExtInfo": {}})
+    if exchange == "coinbase":
+        return json({"message": "Service unavailable"}, 503)
+    if exchange == "kraken":
+        return json({"error": ["EService:Unavailable"]})
     return json({"code": "SERVICE_UNAVAILABLE"}, 503)
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import ModuleType
 from urllib.parse import unquote
 
 import uvicorn
@@ -26,6 +27,10 @@ from scripts.simulator import (
     bittrex_ws,
     bybit_rest,
     bybit_ws,
+    coinbase_rest,
+    coinbase_ws,
+    kraken_rest,
+    kraken_ws,
     okx_rest,
     okx_ws,
     own,
@@ -38,6 +43,16 @@ from scripts.simulator.rest import json
 from scripts.simulator.sockets import Sockets
 from scripts.simulator.world import World, make_world
 
+#: What is asked by REST and told by WebSocket, of the exchanges where neither knows of the other.
+_PLAIN: dict[str, tuple[ModuleType, ModuleType]] = {
+    "binance": (binance_rest, binance_ws),
+    "bitfinex": (bitfinex_rest, bitfinex_ws),
+    "bybit": (bybit_rest, bybit_ws),
+    "coinbase": (coinbase_rest, coinbase_ws),
+    "kraken": (kraken_rest, kraken_ws),
+    "okx": (okx_rest, okx_ws),
+}
+
 
 def create_app(
     market: Market, clock: Clock, *, enforce_limits: bool = False, ended: Callable[[], None] = lambda: None
@@ -47,16 +62,18 @@ def create_app(
     `ended` is called when the live feeds have ended, which without a stop before it is a failure.
     """
     world = make_world(market, clock, enforce_limits=enforce_limits)
-    sequences = Sequences()
     hubs = {name: Sockets(name, clock, world.faults) for name in EXCHANGES}
-    feeds = _feeds(world, hubs, sequences)
-    routes = _routes(world, hubs, feeds, sequences)
+    feeds = list[Feed]()
+    routes = [*own.routes(world), *binance_archive.routes(world), *_bittrex(world, hubs["bittrex"], feeds)]
+    for name, (rest, ws) in _PLAIN.items():
+        feeds.append(Feed(world, hubs[name], ws.advance, ws.encode))
+        routes += [*rest.routes(world), *ws.routes(world, hubs[name], feeds[-1])]
 
     @asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(feed.run()) for feed in feeds.values()]
+                tasks = [group.create_task(feed.run()) for feed in feeds]
                 tasks += [group.create_task(hub.keep_hanging_up()) for hub in hubs.values()]
                 yield
                 for task in tasks:
@@ -67,35 +84,11 @@ def create_app(
     return _logged(world, Starlette(routes=routes, lifespan=running, exception_handlers={404: _unknown}))
 
 
-def _feeds(world: World, hubs: Mapping[str, Sockets], sequences: Sequences) -> dict[str, Feed]:
-    """What each exchange tells to those who watch."""
-    told = {
-        "binance": (binance_ws.advance, binance_ws.encode),
-        "bitfinex": (bitfinex_ws.advance, bitfinex_ws.encode),
-        "bittrex": (bittrex_ws.advance, bittrex_ws.encoder(sequences)),
-        "bybit": (bybit_ws.advance, bybit_ws.encode),
-        "okx": (okx_ws.advance, okx_ws.encode),
-    }
-    return {name: Feed(world, hubs[name], advance, encode) for name, (advance, encode) in told.items()}
-
-
-def _routes(
-    world: World, hubs: Mapping[str, Sockets], feeds: Mapping[str, Feed], sequences: Sequences
-) -> list[BaseRoute]:
-    return [
-        *own.routes(world),
-        *binance_archive.routes(world),
-        *binance_rest.routes(world),
-        *binance_ws.routes(world, hubs["binance"], feeds["binance"]),
-        *bitfinex_rest.routes(world),
-        *bitfinex_ws.routes(world, hubs["bitfinex"], feeds["bitfinex"]),
-        *bittrex_rest.routes(world, sequences),
-        *bittrex_ws.routes(world, hubs["bittrex"], feeds["bittrex"]),
-        *bybit_rest.routes(world),
-        *bybit_ws.routes(world, hubs["bybit"], feeds["bybit"]),
-        *okx_rest.routes(world),
-        *okx_ws.routes(world, hubs["okx"], feeds["okx"]),
-    ]
+def _bittrex(world: World, hub: Sockets, feeds: list[Feed]) -> list[BaseRoute]:
+    """Its REST tells the sequence numbers of its socket."""
+    sequences = Sequences()
+    feeds.append(Feed(world, hub, bittrex_ws.advance, bittrex_ws.encoder(sequences)))
+    return [*bittrex_rest.routes(world, sequences), *bittrex_ws.routes(world, hub, feeds[-1])]
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

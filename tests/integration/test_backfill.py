@@ -9,9 +9,9 @@ import pytest
 
 from common.clock import Clock
 from common.errors import Retryable
-from common.span import DAY_MS, MINUTE_MS, Span
+from common.span import DAY_MS, MINUTE_MS, Span, floor_minute
 from fetchers import registry
-from tests.fixtures.instance import Instance, open_instance, until
+from tests.fixtures.instance import WHOLE_HISTORY, Instance, open_instance, until
 from tests.fixtures.simulator import Simulator, simulator
 
 __all__ = ["simulator"]
@@ -36,7 +36,7 @@ def asked_span(entry: dict[str, Any]) -> tuple[str, Span]:
     return entry["path"], Span(int(query["start"]), int(query["end"]) + 1)
 
 
-@pytest.mark.parametrize("exchange", registry.names())
+@pytest.mark.parametrize("exchange", WHOLE_HISTORY)
 async def test_a_filled_day_equals_the_truth_value_by_value_and_is_never_asked_again(
     instance: Instance, exchange: str
 ) -> None:
@@ -52,7 +52,7 @@ async def test_a_filled_day_equals_the_truth_value_by_value_and_is_never_asked_a
     assert instance.candle_requests() == before
 
 
-@pytest.mark.parametrize("exchange", registry.names())
+@pytest.mark.parametrize("exchange", WHOLE_HISTORY)
 async def test_a_span_that_starts_and_ends_within_days_loses_no_minute_of_any_day(
     instance: Instance, exchange: str
 ) -> None:
@@ -60,6 +60,32 @@ async def test_a_span_that_starts_and_ends_within_days_loses_no_minute_of_any_da
     await instance.fill(markets, ODD)
     around = Span(ODD.start_ms - DAY_MS, ODD.end_ms + DAY_MS)
     assert await instance.rows(markets[0].id, around) == instance.truth(markets[0], ODD)
+
+
+async def test_an_exchange_of_the_newest_hours_gives_these_and_the_rest_is_told_and_stays_missing(
+    instance: Instance,
+) -> None:
+    now_ms = floor_minute(instance.resources.clock.now_ms())
+    asked, near = (
+        Span(now_ms - DAY_MS, now_ms - 5 * MINUTE_MS),
+        Span(now_ms - 700 * MINUTE_MS, now_ms - 5 * MINUTE_MS),
+    )
+    beyond = Span(asked.start_ms, near.start_ms)
+    markets = await instance.know("kraken", "BTC/USDT", "DASH/USD")
+    job = await instance.fill(markets, asked)
+    for market in markets:
+        truth = instance.truth(market, near)
+        assert len(truth) == near.minutes() and await instance.rows(market.id, asked) == truth
+        assert await instance.resources.stores.coverage.missing([market.id], asked) == {market.id: [beyond]}
+    assert sorted(await errors_of(instance)) == sorted(
+        (market.instrument.native, span.start_ms, span.end_ms, 1, False)
+        for market in markets
+        for span in (
+            Span(beyond.start_ms, near.start_ms - 720 * MINUTE_MS),
+            Span(near.start_ms - 720 * MINUTE_MS, near.start_ms),
+        )
+    )
+    assert (await instance.resources.stores.plan.progress(job)).errors == 4
 
 
 @pytest.mark.parametrize("exchange", ["binance", "bitfinex"])

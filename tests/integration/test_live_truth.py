@@ -50,6 +50,8 @@ async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asy
         compared = 0
         for market in chosen:
             for truth in simulator.truth(name, market.base, market.quote, whole, whole + MINUTE_MS):
+                if not truth[5] and (market.key, whole) not in last:
+                    continue  # Kraken's REST serves a minute without trades, of which its socket says nothing
                 assert last[market.key, whole] == truth
                 compared += 1
         assert compared >= 1 and len({key for key, _ in last}) == len(chosen) >= 2

@@ -19,7 +19,7 @@ from celery_app import chain, slices
 from common.interval import Interval
 from common.span import MINUTE_MS, Span
 from fetchers import registry
-from tests.fixtures.instance import Instance, open_instance
+from tests.fixtures.instance import WHOLE_HISTORY, Instance, open_instance
 from tests.fixtures.simulator import Simulator, simulator
 
 __all__ = ["simulator"]
@@ -215,7 +215,8 @@ async def test_verifying_finds_each_minute_that_differs_and_changes_nothing_unle
     instance: Instance, exchange: str
 ) -> None:
     (market,) = await instance.know(exchange, "BTC/USDT")
-    r, adapter, span = instance.resources, registry.get(exchange), days_ago(instance, 2, 60)
+    r, adapter = instance.resources, registry.get(exchange)
+    span = days_ago(instance, 2 if exchange in WHOLE_HISTORY else 0.4, 60)
     await instance.fill([market], span)
     assert (
         await check(adapter, market, span, get=r.get(adapter), stores=r.stores, clock=r.clock)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from common.span import MINUTE_MS
+from common.span import MINUTE_MS, floor_minute
 from tests.fixtures.simulator import Simulator, running_simulator
 
 ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed; the image leaves it out")
@@ -52,11 +52,28 @@ async def bybit(simulator: Simulator) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
+async def kraken(simulator: Simulator) -> AsyncIterator[Any]:
+    client = ccxt.pro.kraken({"enableRateLimit": False})
+    client.urls["api"]["public"] = f"{simulator.url}/kraken"
+    client.urls["api"]["ws"]["publicV2"] = f"{simulator.ws_url}/kraken/v2"
+    yield client
+    await client.close()
+
+
+@pytest.fixture
 async def okx(simulator: Simulator) -> AsyncIterator[Any]:
     options = {"fetchMarkets": {"types": ["spot"]}, "fetchCurrencies": False}
     client = ccxt.pro.okx({"options": options, "enableRateLimit": False})
     client.urls["api"]["rest"] = f"{simulator.url}/okx"
     client.urls["api"]["ws"] = f"{simulator.ws_url}/okx/ws/v5"
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def coinbase(simulator: Simulator) -> AsyncIterator[Any]:
+    client = ccxt.async_support.coinbaseexchange({"enableRateLimit": False})
+    client.urls["api"]["public"] = f"{simulator.url}/coinbase"
     yield client
     await client.close()
 
@@ -116,6 +133,25 @@ async def test_ccxt_pages_the_newest_candles_of_okx_to_the_truth(simulator: Simu
     rows = await okx.fetch_ohlcv("ETH/USDT", "1m", since_ms, 150)
     assert rows == simulator.truth("okx", "ETH", "USDT", since_ms, since_ms + 150 * MINUTE_MS)
     assert simulator.log("/market/candles")
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "SHIB/USD", "DASH/USD"])
+async def test_ccxt_pages_coinbase_across_quiet_minutes_to_the_truth(
+    simulator: Simulator, coinbase: Any, symbol: str
+) -> None:
+    end_ms = START_MS + 1000 * MINUTE_MS
+    truth = simulator.truth("coinbase", *symbol.split("/"), START_MS, end_ms)
+    assert await paged(coinbase, symbol, end_ms, 300) == truth and len(truth) > 200
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "DOGE/USD", "ETH/BTC", "DASH/USD"])
+async def test_ccxt_reads_the_newest_hours_of_kraken_as_the_truth(
+    simulator: Simulator, kraken: Any, symbol: str
+) -> None:
+    minute_ms = floor_minute(simulator.clock.now_ms())
+    rows = await kraken.fetch_ohlcv(symbol, "1m", minute_ms - 500 * MINUTE_MS, 400)
+    truth = simulator.truth("kraken", *symbol.split("/"), minute_ms - 500 * MINUTE_MS, minute_ms - 100 * MINUTE_MS)
+    assert rows == truth and len(rows) == 400
 
 
 async def test_ccxt_watches_binance(binance: Any) -> None:

@@ -15,6 +15,7 @@ CANDLES, RECENT = (
     "/bitfinex/v2/candles/trade:1m:tBTCUSD/hist",
     "/bittrex/v3/markets/ETH-BTC/candles/MINUTE_1/recent",
 )
+OHLC, ROWS = "/kraken/0/public/OHLC?pair=XBTUSD", "/coinbase/products/BTC-USD/candles"
 
 
 @pytest.fixture
@@ -57,9 +58,11 @@ def test_binance_limits_then_bans_who_goes_on_then_serves(simulator: Simulator) 
 
 
 def test_the_others_say_429_in_their_own_words(simulator: Simulator) -> None:
-    simulator.fault("*", "rate_limit", count=2)
+    simulator.fault("*", "rate_limit", count=4)
     assert simulator.call("GET", CANDLES) == (429, ["error", 11010, "ratelimit: error"])
     assert simulator.call("GET", RECENT) == (429, {"code": "THROTTLED"})
+    assert simulator.call("GET", OHLC) == (200, {"error": ["EGeneral:Too many requests"]})
+    assert simulator.call("GET", ROWS) == (429, {"message": "Public rate limit exceeded"})
     assert statuses(simulator, CANDLES, RECENT) == [200, 200]
 
 
@@ -81,6 +84,8 @@ def test_maintenance_refuses_with_each_exchanges_words(simulator: Simulator) -> 
     simulator.fault("*", "maintenance")
     assert simulator.call("GET", CANDLES) == (503, ["error", 20060, "maintenance"])
     assert statuses(simulator, TIME, RECENT) == [503, 503]
+    assert simulator.call("GET", OHLC) == (200, {"error": ["EService:Unavailable"]})
+    assert simulator.call("GET", ROWS) == (503, {"message": "Service unavailable"})
     assert simulator.call("DELETE", "/_sim/faults") == (200, [])
     assert statuses(simulator, TIME, RECENT, CANDLES) == [200, 200, 200]
 

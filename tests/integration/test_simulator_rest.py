@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from common.clock import Clock
-from common.span import DAY_MS, MINUTE_MS
+from common.span import DAY_MS, MINUTE_MS, floor_minute
 from tests.fixtures.simulator import Simulator, running_simulator
 
 #: 2023-03-28 10:40 UTC, long over.
@@ -54,6 +54,80 @@ def test_bittrex_serves_the_truth_by_utc_days(simulator: Simulator) -> None:
     assert [list(map(float, row)) for row in told] == [row[1:] for row in truth]
     assert served[1]["startsAt"] == "2023-03-28T00:01:00Z" and len(served) == 1440
     assert simulator.get(f"{candles}/MINUTE_1/historical/2023/3/28") == served
+
+
+def kraken(simulator: Simulator, query: str) -> list[list[Any]]:
+    answer = simulator.get(f"/kraken/0/public/OHLC?{query}")
+    assert (answer["error"], len(answer["result"])) == ([], 2)
+    return next(rows for name, rows in answer["result"].items() if name != "last")
+
+
+def test_kraken_serves_the_truth_of_its_newest_720_minutes_and_the_running_one(simulator: Simulator) -> None:
+    minute_ms = floor_minute(simulator.clock.now_ms())
+    for pair, base in (("XBTUSD", "BTC"), ("XXBTZUSD", "BTC"), ("DASHUSD", "DASH")):
+        *served, running = kraken(simulator, f"pair={pair}&interval=1&since={START_MS // 1000}")
+        first_ms, last_ms = served[0][0] * 1000, running[0] * 1000
+        assert last_ms - first_ms == 719 * MINUTE_MS and last_ms >= minute_ms
+        told = [[row[0] * 1000, *map(float, (*row[1:5], row[6]))] for row in served]
+        assert told == simulator.truth("kraken", base, "USD", first_ms, last_ms)
+        assert all(row[6] == "0.00000000" for row in served if row[7] == 0)
+    assert any(row[7] == 0 for row in served)
+
+
+def test_kraken_serves_what_comes_after_since(simulator: Simulator) -> None:
+    *_, last = kraken(simulator, "pair=XDGUSD")
+    served = kraken(simulator, f"pair=XDGUSD&interval=1&since={last[0] - 300}")
+    assert [row[0] for row in served][:5] == [last[0] - 240 + at * 60 for at in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("pair=NOPE", "EQuery:Unknown asset pair"),
+        ("", "EQuery:Unknown asset pair"),
+        ("pair=XBTUSD&interval=7", "EGeneral:Invalid arguments"),
+        ("pair=XBTUSD&since=then", "EGeneral:Invalid arguments"),
+    ],
+)
+def test_kraken_refuses_what_it_does_not_know(simulator: Simulator, query: str, said: str) -> None:
+    assert simulator.call("GET", f"/kraken/0/public/OHLC?{query}") == (200, {"error": [said]})
+
+
+def coinbase(simulator: Simulator, query: str, product: str = "DASH-USD") -> list[list[Any]]:
+    return simulator.get(f"/coinbase/products/{product}/candles?{query}")
+
+
+def test_coinbase_serves_the_truth_newest_first_without_quiet_minutes(simulator: Simulator) -> None:
+    served = coinbase(simulator, "granularity=60&start=2023-03-28T10:40:00Z&end=2023-03-28T15:39:00Z")
+    truth = simulator.truth("coinbase", "DASH", "USD", START_MS, START_MS + 300 * MINUTE_MS)
+    assert [[t * 1000, o, h, low, c, v] for t, low, h, o, c, v in reversed(served)] == truth
+    assert 50 < len(truth) < 150
+
+
+def test_coinbase_takes_both_bounds_or_none(simulator: Simulator) -> None:
+    bounds = "start=2023-03-28T10:40:00.000Z&end=2023-03-28T10:42:00Z"
+    assert [row[0] * 1000 for row in coinbase(simulator, bounds, "BTC-USD")] == [
+        START_MS + at * MINUTE_MS for at in (2, 1, 0)
+    ]
+    newest = coinbase(simulator, "start=2023-03-28T10:40:00Z", "BTC-USD")
+    assert len(newest) >= 299 and newest[0][0] * 1000 >= simulator.clock.now_ms() - 2 * MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("NO-PE/candles", 404, "NotFound"),
+        ("BTC-USD/candles?granularity=7", 400, "Unsupported granularity"),
+        ("BTC-USD/candles?start=then&end=now", 400, "Invalid start or end"),
+        (
+            "BTC-USD/candles?start=2023-03-28T10:00:00Z&end=2023-03-28T15:00:00Z",
+            400,
+            "granularity too small for the requested time range. Count of aggregations requested exceeds 300",
+        ),
+    ],
+)
+def test_coinbase_refuses_what_it_does_not_know(simulator: Simulator, path: str, status: int, said: str) -> None:
+    assert simulator.call("GET", f"/coinbase/products/{path}") == (status, {"message": said})
 
 
 def test_truth_takes_normalised_and_native_names_and_excludes_its_end(simulator: Simulator) -> None:
@@ -145,6 +219,14 @@ def test_listings_hold_what_a_reader_must_get_past(simulator: Simulator) -> None
     assert (markets["ETH-BTC"], markets["RFOX-USDT"]) == ("ONLINE", "OFFLINE")
     listed = simulator.get("/binance/api/v3/exchangeInfo")["symbols"]
     assert {one["symbol"]: one["status"] for one in listed}["LUNAUSDT"] == "HALT"
+    products = {one["id"]: one["trading_disabled"] for one in simulator.get("/coinbase/products")}
+    assert (products["BTC-USD"], products["REP-USD"]) == (False, True)
+    pairs_of_kraken = simulator.get("/kraken/0/public/AssetPairs")["result"]
+    assert {(pair["wsname"], pair["status"]) for pair in pairs_of_kraken.values()} >= {
+        ("XBT/USD", "online"),
+        ("XDG/USD", "online"),
+        ("WAVES/USD", "cancel_only"),
+    }
 
 
 def test_the_log_tells_every_request_in_order_and_none_of_its_own() -> None:

@@ -5,7 +5,9 @@ import base64
 import json
 import urllib.parse
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -205,6 +207,144 @@ async def test_bittrex_lets_nobody_in_without_the_token_it_gave() -> None:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{simulator.ws_url}/bittrex/signalr/connect?connectionToken=lT/sa+")
         assert refused.value.response.status_code == 403
+
+
+def kraken_row(row: dict[str, Any]) -> list[float]:
+    start = datetime.fromisoformat(row["interval_begin"])
+    return [round(start.timestamp() * 1000), *(row[name] for name in ("open", "high", "low", "close", "volume"))]
+
+
+async def test_kraken_acknowledges_each_symbol_and_tells_true_candles_and_heartbeats() -> None:
+    with running_simulator(clock_before_minute_end(RATE, 10)) as simulator:
+        async with connect(f"{simulator.ws_url}/kraken/v2") as socket:
+            assert json.loads(await socket.recv())["data"][0]["system"] == "online"
+            params = {"channel": "ohlc", "symbol": ["DOGE/USD", "XDG/USD"], "interval": 1, "snapshot": True}
+            await say(socket, {"method": "subscribe", "params": params, "req_id": 7})
+            ack, snapshot, refusal = [json.loads(await socket.recv()) for _ in range(3)]
+            assert (ack["success"], ack["req_id"], ack["result"]["symbol"]) == (True, 7, "DOGE/USD")
+            assert (refusal["success"], refusal["symbol"]) == (False, "XDG/USD")
+            assert refusal["error"] == "Currency pair not supported XDG/USD"
+            assert (snapshot["channel"], snapshot["type"]) == ("ohlc", "snapshot")
+            rows = [kraken_row(row) for row in snapshot["data"]]
+            assert rows == sorted(rows)
+            last, beats = {row[0]: row for row in rows}, 0
+            async for frame in frames(socket):
+                beats += frame["channel"] == "heartbeat"
+                last |= {row[0]: row for row in map(kraken_row, frame.get("data", ()))}
+                if beats and max(last) > rows[-1][0] + 2 * MINUTE_MS:
+                    break
+        # The newest minute may still run, the one before may not have been told to its end.
+        finished = sorted(last)[:-2]
+        truth = simulator.truth("kraken", "DOGE", "USD", finished[0], finished[-1] + MINUTE_MS)
+        assert [last[ms] for ms in finished] == [row for row in truth if row[5]]
+
+
+async def test_kraken_leaves_a_symbol_and_answers_pings_and_nonsense() -> None:
+    with running_simulator() as simulator:
+        async with connect(f"{simulator.ws_url}/kraken/v2") as socket:
+            params = {"channel": "ohlc", "symbol": ["BTC/USD"], "interval": 1}
+            for number, method in enumerate(("subscribe", "unsubscribe")):
+                await say(socket, {"method": method, "params": params, "req_id": number})
+                told = await first(socket, lambda frame: "method" in frame)
+                assert told["success"] and told["result"]["symbol"] == "BTC/USD" and told["req_id"] == number
+            await say(socket, {"method": "ping", "req_id": 3})
+            assert json.loads(await socket.recv())["req_id"] == 3, "nothing is told of what was left"
+            for text in ("{", "[]", '{"method":"dance"}'):
+                await socket.send(text)
+                assert json.loads(await socket.recv()) == {"error": "Malformed request", "success": False}
+            await say(socket, {"method": "subscribe", "params": {**params, "interval": 7}})
+            assert json.loads(await socket.recv())["success"] is False
+
+
+async def test_kraken_announces_maintenance_and_its_end() -> None:
+    with running_simulator() as simulator:
+        async with connect(f"{simulator.ws_url}/kraken/v2") as socket:
+            told = [json.loads(await socket.recv())]
+            for on in (True, False):
+                simulator.fault("kraken", "maintenance", on=on)
+                told.append(json.loads(await socket.recv()))
+                async with connect(f"{simulator.ws_url}/kraken/v2") as another:
+                    told.append(json.loads(await another.recv()))
+        systems = [frame["data"][0]["system"] for frame in told]
+        assert systems == ["online", "maintenance", "maintenance", "online", "online"]
+
+
+def coinbase_trades(frame: dict[str, Any]) -> list[dict[str, str]]:
+    """Oldest first."""
+    events = frame["events"] if frame.get("channel") == "market_trades" else []
+    return [trade for event in events for trade in reversed(event["trades"])]
+
+
+def aggregated(trades: Iterable[dict[str, str]], minute_ms: int) -> list[float]:
+    """The candle of one minute, of trades that each are there once."""
+    made = [one for one in trades if coinbase_ms(one) // MINUTE_MS * MINUTE_MS == minute_ms]
+    ordered = sorted(made, key=lambda one: (coinbase_ms(one), int(one["trade_id"])))
+    prices = [float(one["price"]) for one in ordered]
+    volume = float(sum(Decimal(one["size"]) for one in ordered))
+    return [minute_ms, prices[0], max(prices), min(prices), prices[-1], volume]
+
+
+def coinbase_ms(trade: dict[str, str]) -> int:
+    return round(datetime.fromisoformat(trade["time"]).timestamp() * 1000)
+
+
+async def test_coinbase_tells_trades_of_which_the_true_candles_are_made_and_counts_its_frames() -> None:
+    with running_simulator(clock_before_minute_end(RATE, 10)) as simulator:
+        async with connect(f"{simulator.ws_url}/coinbase") as socket:
+            await say(socket, {"type": "subscribe", "channel": "heartbeats"})
+            asked = {"type": "subscribe", "product_ids": ["ETH-USD", "NO-PE"], "channel": "market_trades"}
+            await say(socket, asked)
+            confirmed, snapshot, refused, both = [json.loads(await socket.recv()) for _ in range(4)]
+            assert confirmed["events"] == [{"subscriptions": {"heartbeats": ["heartbeats"]}}]
+            assert snapshot["events"][0]["type"] == "snapshot"
+            assert refused == {"type": "error", "message": "NO-PE is not a valid product"}
+            told = {"heartbeats": ["heartbeats"], "market_trades": ["ETH-USD"]}
+            assert both["events"] == [{"subscriptions": told}]
+            trades = {one["trade_id"]: one for one in coinbase_trades(snapshot)}
+            assert len(trades) == 100
+            first_ms, last, beats = min(map(coinbase_ms, trades.values())), both["sequence_num"], 0
+            begun_ms = max(map(coinbase_ms, trades.values()))
+            async for frame in frames(socket):
+                assert frame["sequence_num"] == last + 1
+                last, beats = frame["sequence_num"], beats + (frame["channel"] == "heartbeats")
+                trades |= {one["trade_id"]: one for one in coinbase_trades(frame)}
+                newest_ms = max(map(coinbase_ms, trades.values()))
+                if beats and newest_ms > begun_ms + 3 * MINUTE_MS:
+                    break
+        whole = range(first_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS, newest_ms - MINUTE_MS, MINUTE_MS)
+        truth = simulator.truth("coinbase", "ETH", "USD", whole.start, whole[-1] + MINUTE_MS)
+        assert [aggregated(trades.values(), minute_ms) for minute_ms in whole] == truth and len(truth) > 6
+
+
+async def test_coinbase_leaves_a_product_and_answers_nonsense_with_an_error() -> None:
+    with running_simulator() as simulator:
+        async with connect(f"{simulator.ws_url}/coinbase") as socket:
+            for kind, products in (("subscribe", {"market_trades": ["BTC-USD"]}), ("unsubscribe", {})):
+                await say(socket, {"type": kind, "product_ids": ["BTC-USD"], "channel": "market_trades"})
+                told = await first(socket, lambda frame: frame["channel"] == "subscriptions")
+                assert told["events"] == [{"subscriptions": products}]
+            for text in ("{", "[]", '{"type":"dance"}'):
+                await socket.send(text)
+                assert json.loads(await socket.recv()) == {"type": "error", "message": "Invalid request"}
+            await say(socket, {"type": "subscribe", "product_ids": ["BTC-USD"], "channel": "candles"})
+            assert json.loads(await socket.recv()) == {"type": "error", "message": "Invalid channel"}
+
+
+async def test_coinbase_hangs_up_on_whoever_wants_no_heartbeats_when_nothing_is_traded() -> None:
+    with running_simulator(clock_before_minute_end(RATE, 10)) as simulator:
+        simulator.fault("coinbase", "no_trades")
+        async with (
+            connect(f"{simulator.ws_url}/coinbase") as idle,
+            connect(f"{simulator.ws_url}/coinbase") as kept,
+        ):
+            await say(kept, {"type": "subscribe", "channel": "heartbeats"})
+            await say(idle, {"type": "subscribe", "product_ids": ["BTC-USD"], "channel": "market_trades"})
+            with pytest.raises(ConnectionClosed) as closed:
+                async for _ in frames(idle):
+                    pass
+                await idle.recv()
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
+            await first(kept, lambda frame: frame["channel"] == "heartbeats")
 
 
 async def test_disconnect_hangs_up_on_everybody_with_each_exchanges_words() -> None:

@@ -49,7 +49,14 @@ def test_a_recorded_bitfinex_page_newest_first_becomes_ascending_candles() -> No
 
 @pytest.mark.parametrize(
     ("exchange", "open_status"),
-    [("binance", "TRADING"), ("bittrex", "ONLINE"), ("bybit", "Trading"), ("okx", "live")],
+    [
+        ("binance", "TRADING"),
+        ("bittrex", "ONLINE"),
+        ("bybit", "Trading"),
+        ("coinbase", "online"),
+        ("kraken", "online"),
+        ("okx", "live"),
+    ],
 )
 def test_recorded_markets_keep_their_names_tick_sizes_and_status(exchange: str, open_status: str) -> None:
     listing = registry.get(exchange).parse_instruments((GOLDEN / exchange / "instruments.json").read_bytes())

@@ -10,19 +10,23 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from common.errors import Rejected, Retryable
 from common.market import Candle, Instrument, Source
 from common.span import DAY_MS, MINUTE_MS, Span, floor_minute
 from fetchers import registry
+from fetchers.trades import Minutes, Trade
 
 SHARED = Path(os.environ.get("CANDLEHOUSE_SHARED", Path(__file__).parents[3] / "shared"))
 ALWAYS = Span(0, 10**13)
 BTCUSD = Instrument("bitfinex", "BTC", "USD", "BTCUSD", "BTC", "USD")
 BTCUSDT = Instrument("binance", "BTC", "USDT", "BTCUSDT", "BTC", "USDT")
+XBTUSDT = Instrument("kraken", "BTC", "USDT", "XBTUSDT", "XBT", "USDT")
 ETHBTC = Instrument("bittrex", "ETH", "BTC", "ETH-BTC", "ETH", "BTC")
 
 Row = tuple[int, float, float, float, float, float]
@@ -88,6 +92,31 @@ def test_the_recorded_trades_of_2018_11_12_aggregate_to_the_recorded_candles_in_
         )
     assert rows(recorded) == aggregated
     assert len(recorded) == 227
+
+
+def test_minutes_made_of_those_trades_as_they_came_are_the_recorded_candles_too() -> None:
+    """As a connection would: a snapshot, then each trade once as `te` and mostly again as `tu`."""
+    minutes, last = Minutes(), dict[int, Candle]()
+    for line in recording("bitfinex/ws_trades_tBTCUSD_2018-11-12_1801-2159.jsonl.gz").decode().splitlines():
+        frame = json.loads(line, parse_float=Decimal)
+        if not isinstance(frame, list) or frame[1] == "hb":
+            continue
+        told = frame[2:] if frame[1] in ("te", "tu") else frame[1]
+        trades = [
+            Trade(number, moment, Decimal(price), abs(Decimal(amount))) for number, moment, amount, price in told
+        ]
+        if frame[1] not in ("te", "tu"):
+            minutes.begin(BTCUSD, min(one.at_ms for one in trades) + 1)
+        last |= {one.open_ms: one for one in minutes.feed(BTCUSD, trades)}
+
+    start = int(datetime(2018, 11, 12, 18, 2, tzinfo=UTC).timestamp() * 1000)
+    span = Span(start, start + 238 * MINUTE_MS)
+    made = [row for row in rows(last[at] for at in sorted(last)) if span.has(row[0])]
+    recorded = [one for one in rows(bitfinex_history("BTC", "2018-11", BTCUSD)) if span.has(one[0])]
+    # The exchange's own sums are of binary numbers.
+    assert [row[:5] for row in made] == [row[:5] for row in recorded]
+    assert [row[5] for row in made] == [pytest.approx(row[5], rel=1e-12) for row in recorded]
+    assert len(made) == 227
 
 
 def bitfinex_history(currency: str, month: str, instrument: Instrument) -> Iterator[Candle]:
@@ -242,6 +271,63 @@ def test_the_whole_recorded_signalr_socket_tells_its_candles_and_nothing_else() 
     assert [(one.instrument.native, *one[1:]) for one in candles] == wanted
     assert len(candles) == 20
     assert session.notices() == []
+
+
+def test_the_recorded_kraken_answer_of_721_rows_keeps_every_minute_and_its_last_row_is_the_running_one() -> None:
+    body = recording("kraken/rest_OHLC.json.gz")
+    exchange, wanted = registry.get("kraken"), json.loads(body)["result"]["XBTUSDT"]
+    first_ms, last_ms = wanted[0][0] * 1000, wanted[-1][0] * 1000
+    assert exchange.refusal(200, {}, body) is None
+    page = exchange.page(XBTUSDT, Span(first_ms, last_ms + 30_000), last_ms + 30_000)
+    assert page.span == Span(last_ms - 700 * MINUTE_MS, last_ms + 30_000)
+    whole = Span(first_ms, last_ms + MINUTE_MS)
+    rows_of = [(row[0] * 1000, *map(float, (*row[1:5], row[6])), None, row[7], 3) for row in wanted]
+    assert [one[1:] for one in exchange.parse_candles(body, XBTUSDT, whole)] == rows_of
+    assert [one[1:] for one in exchange.parse_candles(body, XBTUSDT, page.span)] == rows_of[20:]
+    assert (len(rows_of), sum(row[5] == 0 for row in rows_of)) == (721, 216)
+    with pytest.raises(Rejected, match="reach back to 2025-11-10 12:18 UTC"):
+        exchange.parse_candles(body, XBTUSDT, Span(first_ms - MINUTE_MS, last_ms))
+
+
+def coinbase_frames() -> list[dict[str, Any]]:
+    """What was received, counted anew: the recording leaves frames of the order book out."""
+    lines = recording("coinbase/ws_advanced_trade_2026-08-09.jsonl.gz").decode().splitlines()
+    told = [json.loads(line)["data"] for line in lines if json.loads(line)["t"] == "recv"]
+    return [json.loads(text) | {"sequence_num": number} for number, text in enumerate(told)]
+
+
+def test_a_whole_recorded_coinbase_socket_makes_the_candles_of_its_trades_and_nothing_else() -> None:
+    markets = [Instrument("coinbase", base, "USD", f"{base}-USD", base, "USD") for base in ("BTC", "ETH")]
+    session, received = registry.get("coinbase").session(markets), coinbase_frames()
+    last: dict[tuple[str, str], Candle] = {}
+    trades: dict[str, dict[int, dict[str, str]]] = {one.native: {} for one in markets}
+    for frame in received:
+        for one in session.receive(json.dumps(frame)):
+            minute = f"{datetime.fromtimestamp(one.open_ms / 1000, UTC):%Y-%m-%dT%H:%M}"
+            last[one.instrument.native, minute] = one
+        for event in frame["events"] if frame["channel"] == "market_trades" else ():
+            for trade in event["trades"]:
+                trades[trade["product_id"]][int(trade["trade_id"])] = trade
+
+    wanted = {}
+    for product, made in trades.items():
+        for minute in ("2026-08-09T21:05", "2026-08-09T21:06"):
+            of_minute = [made[number] for number in sorted(made) if made[number]["time"].startswith(minute)]
+            prices = [float(one["price"]) for one in of_minute]
+            volume = float(sum(Decimal(one["size"]) for one in of_minute))
+            wanted[product, minute] = (prices[0], max(prices), min(prices), prices[-1], volume, None, None, 0)
+    assert {key: one[2:] for key, one in last.items()} == wanted
+    assert [one.instrument.native for one in session.answered()] == ["BTC-USD", "ETH-USD"]
+    assert (len(received), session.notices()) == (255, [])
+
+
+def test_the_recording_of_coinbase_as_it_is_lacks_frames_and_the_session_notices() -> None:
+    text = recording("coinbase/ws_advanced_trade_2026-08-09.jsonl.gz").decode().splitlines()
+    session = registry.get("coinbase").session([])
+    with pytest.raises(Retryable, match="skipped from frame 12 to 20"):
+        for line in text:
+            if json.loads(line)["t"] == "recv":
+                session.receive(json.loads(line)["data"])
 
 
 def test_the_recorded_listings_parse_to_their_exact_counts() -> None:

@@ -1,10 +1,13 @@
 """What each exchange's socket tells at a moment, given what it told before."""
 
+import json
+from decimal import Decimal
+
 import pytest
 
 from common.clock import Clock
 from common.span import MINUTE_MS
-from scripts.simulator import binance_ws, bitfinex_ws, bittrex_ws, bybit_ws, okx_ws
+from scripts.simulator import binance_ws, bitfinex_ws, bittrex_ws, bybit_ws, coinbase_ws, kraken_ws, okx_ws
 from scripts.simulator.feed import EVERY_MS, Advance, Progress, Update
 from scripts.simulator.listings import listings
 from scripts.simulator.market import InventedMarket, Row, Symbol
@@ -52,6 +55,8 @@ def test_binance_closes_a_minute_once_and_at_most_2_4_s_late() -> None:
         (bittrex_ws.advance, "bittrex", "ETH-BTC"),
         (bybit_ws.advance, "bybit", "ETHUSDT"),
         (okx_ws.advance, "okx", "ETH-USDT"),
+        (coinbase_ws.advance, "coinbase", "ETH-USD"),
+        (kraken_ws.advance, "kraken", "ETHUSD"),
     ],
 )
 def test_a_turn_that_comes_late_still_tells_every_finished_minute(
@@ -66,13 +71,46 @@ def test_a_turn_that_comes_late_still_tells_every_finished_minute(
     assert 0 < next_ms - (START_MS + 3 * MINUTE_MS + 5000) <= EVERY_MS
 
 
-def test_bitfinex_tells_nothing_of_a_minute_without_trades() -> None:
-    world, symbol = world_and("bitfinex", "BTCUSD")
+@pytest.mark.parametrize(
+    ("advance", "exchange", "native"),
+    [
+        (bitfinex_ws.advance, "bitfinex", "BTCUSD"),
+        (coinbase_ws.advance, "coinbase", "BTC-USD"),
+        (kraken_ws.advance, "kraken", "XBTUSD"),
+    ],
+)
+def test_nothing_is_told_of_a_minute_without_trades(advance: Advance, exchange: str, native: str) -> None:
+    world, symbol = world_and(exchange, native)
     world.market.quiet = lambda asked, minute: MINUTE if minute == MINUTE else None
     progress = Progress(MINUTE)
-    assert bitfinex_ws.advance(world, symbol, progress, START_MS + 59_999)[0] == []
-    updates, _ = bitfinex_ws.advance(world, symbol, progress, START_MS + 2 * MINUTE_MS)
+    assert advance(world, symbol, progress, START_MS + 59_999)[0] == []
+    updates, _ = advance(world, symbol, progress, START_MS + 2 * MINUTE_MS)
     assert told(updates)[:1] == [(final(world, symbol, MINUTE + 1), False)]
+
+
+def test_coinbase_tells_each_trade_once_whatever_the_turns() -> None:
+    world, symbol = world_and("coinbase", "BTC-USD")
+    progress, told = Progress(MINUTE), list[dict[str, str]]()
+    for now_ms in range(START_MS, START_MS + 3 * MINUTE_MS, 17_000):
+        updates, _ = coinbase_ws.advance(world, symbol, progress, now_ms)
+        for update in updates:
+            told += reversed(json.loads(coinbase_ws.encode(update))["trades"])
+    numbers = [int(one["trade_id"]) for one in told]
+    assert numbers == sorted(set(numbers))
+    volumes = [
+        sum(Decimal(one["size"]) for one in told if int(one["trade_id"]) // 16 == MINUTE + at) for at in range(2)
+    ]
+    assert [float(volume) for volume in volumes] == [final(world, symbol, MINUTE + at).volume for at in range(2)]
+
+
+def test_what_a_silence_of_coinbase_holds_back_comes_after_it() -> None:
+    world, symbol = world_and("coinbase", "BTC-USD")
+    progress = Progress(MINUTE)
+    world.faults.switch(b'{"exchange":"coinbase","kind":"silence"}')
+    assert coinbase_ws.advance(world, symbol, progress, START_MS + 90_000)[0] == []
+    world.faults.clear()
+    first, _ = coinbase_ws.advance(world, symbol, progress, START_MS + 90_000)[0]
+    assert len(first.trades) == final(world, symbol, MINUTE).trades
 
 
 def test_bitfinex_repeats_the_minute_before_beside_the_running_one() -> None:
