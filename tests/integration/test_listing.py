@@ -12,8 +12,8 @@ from common.span import DAY_MS, MINUTE_MS, Span
 from fetchers import registry
 from fetchers.listing import first_minute
 from scripts.simulator.listings import LISTED, minute_of
+from tests.conformance.kit import empty_page
 from tests.fixtures.instance import WHOLE_HISTORY, Instance, open_instance
-from tests.fixtures.pages import empty_page
 from tests.fixtures.simulator import Simulator, simulator
 
 __all__ = ["simulator"]
@@ -82,7 +82,7 @@ async def test_an_exchange_that_has_no_candle_at_all_names_no_first_minute(insta
     (market,) = await instance.know("bitfinex", "DUSK/USD")
 
     for adapter in map(registry.get, WHOLE_HISTORY):
-        clock, page = instance.resources.clock, empty_page(adapter.name)
+        clock, page = instance.resources.clock, empty_page(adapter)
 
         async def nothing(_: Request, page: bytes = page) -> bytes:
             return page

@@ -24,21 +24,8 @@ def lines(candles: Iterable[Candle]) -> list[str]:
     ]
 
 
-def told(exchange: str, instruments: list[Instrument]) -> list[str]:
-    session = registry.get(exchange).session(instruments)
-    frames = (GOLDEN / exchange / "frames.jsonl").read_text().splitlines()
-    return [f"{number} {line}" for number, frame in enumerate(frames, 1) for line in lines(session.receive(frame))]
-
-
 def expected(path: str) -> list[str]:
     return (GOLDEN / path).read_text().splitlines()
-
-
-@pytest.mark.parametrize("exchange", registry.names())
-def test_recorded_frames_tell_exactly_the_expected_candles(exchange: str) -> None:
-    markets = registry.get(exchange).parse_instruments((GOLDEN / exchange / "instruments.json").read_bytes())
-    omg = Instrument("binance", "OMG", "BUSD", "OMGBUSD", "OMG", "BUSD")
-    assert told(exchange, [*markets.instruments, omg]) == expected(f"{exchange}/expected.txt")
 
 
 def test_a_recorded_bitfinex_page_newest_first_becomes_ascending_candles() -> None:

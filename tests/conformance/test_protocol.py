@@ -1,9 +1,8 @@
-"""What holds for every adapter in the registry, whichever exchange it speaks with."""
+"""What holds for every adapter, whichever exchange it speaks with."""
 
 import json
 import math
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,19 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import Blocked, Malformed, Rejected, Retryable
-from common.market import Instrument, Source
+from common.market import Source
 from common.ports import Exchange, Session
 from common.span import DAY_MS, MINUTE_MS, Span, union
-from fetchers import registry
-from tests.fixtures.pages import empty_page
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-EXCHANGES = [registry.get(name) for name in registry.names()]
-NOW_MS = 1_700_000_000_000 // MINUTE_MS * MINUTE_MS
-#: Ten minutes around what the bodies here tell of, because some exchanges serve no more than their newest hours.
-NEAR = Span(NOW_MS - 10 * MINUTE_MS, NOW_MS + 10 * MINUTE_MS)
-
-every_exchange = pytest.mark.parametrize("exchange", EXCHANGES, ids=registry.names())
+from tests.conformance.kit import NEAR, NOW_MS, empty_page, every_exchange, frames, markets, page_body
 
 minutes = st.integers(min_value=0, max_value=30_000)
 anything = st.recursive(
@@ -33,21 +23,10 @@ anything = st.recursive(
 )
 
 
-def golden(exchange: Exchange, name: str) -> bytes:
-    return (GOLDEN / exchange.name / name).read_bytes()
-
-
-def instruments(exchange: Exchange) -> list[Instrument]:
-    return exchange.parse_instruments(golden(exchange, "instruments.json")).instruments
-
-
-MARKETS = {one.name: instruments(one) for one in EXCHANGES}
-
-
 def subscribed(exchange: Exchange) -> Session:
     """A session in the middle of its work: every golden frame but the last, which may end a subscription."""
-    session = exchange.session(MARKETS[exchange.name])
-    for frame in golden(exchange, "frames.jsonl").decode().splitlines()[:-1]:
+    session = exchange.session(markets(exchange))
+    for frame in frames(exchange)[:-1]:
         try:
             session.receive(frame)
         except Malformed:
@@ -63,7 +42,7 @@ def test_pages_tile_any_wanted_span_and_never_overlap(
 ) -> None:
     start_ms = NOW_MS - start * MINUTE_MS
     wanted = Span(start_ms, start_ms + length * MINUTE_MS)
-    now_ms, market = wanted.end_ms + age, MARKETS[exchange.name][0]
+    now_ms, market = wanted.end_ms + age, markets(exchange)[0]
     left, spans = wanted, list[Span]()
     while not left.is_empty():
         page = exchange.page(market, left, now_ms)
@@ -80,27 +59,27 @@ def test_pages_tile_any_wanted_span_and_never_overlap(
 @every_exchange
 def test_a_page_request_is_the_same_whenever_it_is_asked_again(exchange: Exchange) -> None:
     wanted = Span(NOW_MS - 9 * DAY_MS, NOW_MS - 2 * DAY_MS)
-    market = MARKETS[exchange.name][0]
+    market = markets(exchange)[0]
     assert exchange.page(market, wanted, NOW_MS) == exchange.page(market, wanted, NOW_MS + DAY_MS)
 
 
 @every_exchange
 def test_every_instrument_belongs_to_its_exchange_and_is_listed_once(exchange: Exchange) -> None:
-    markets = MARKETS[exchange.name]
-    assert {one.exchange for one in markets} == {exchange.name}
-    assert len({one.key for one in markets}) == len({one.native for one in markets}) == len(markets)
-    assert all(one.base == one.base.upper() and one.quote == one.quote.upper() for one in markets)
-    assert all(one.native_base and one.native_quote for one in markets)
+    listed = markets(exchange)
+    assert {one.exchange for one in listed} == {exchange.name}
+    assert len({one.key for one in listed}) == len({one.native for one in listed}) == len(listed)
+    assert all(one.base == one.base.upper() and one.quote == one.quote.upper() for one in listed)
+    assert all(one.native_base and one.native_quote for one in listed)
 
 
 @every_exchange
 def test_an_empty_page_is_no_candle_and_no_error(exchange: Exchange) -> None:
-    assert exchange.parse_candles(empty_page(exchange.name), MARKETS[exchange.name][0], NEAR) == []
+    assert exchange.parse_candles(empty_page(exchange), markets(exchange)[0], NEAR) == []
 
 
 @every_exchange
 def test_every_message_to_send_is_sent_once(exchange: Exchange) -> None:
-    session = exchange.session(MARKETS[exchange.name])
+    session = exchange.session(markets(exchange))
     first = session.to_send()
     assert first and all(isinstance(json.loads(message), dict) for message in first)
     assert session.to_send() == []
@@ -108,14 +87,14 @@ def test_every_message_to_send_is_sent_once(exchange: Exchange) -> None:
 
 @every_exchange
 def test_a_session_takes_and_leaves_markets_while_it_lives(exchange: Exchange) -> None:
-    first, *more = MARKETS[exchange.name]
+    first, *more = markets(exchange)
     session, whole = exchange.session([first]), exchange.session([first, *more])
     session.to_send()
     session.add([first])
     assert session.to_send() == [], "what is subscribed is not asked for again"
     session.add(more)
     assert (session.to_send() != []) == (more != [])
-    for frame in golden(exchange, "frames.jsonl").decode().splitlines():
+    for frame in frames(exchange):
         told = [_receive(one, frame) for one in (session, whole)]
         assert told[0] == told[1]
     for _ in range(2):
@@ -127,8 +106,8 @@ def test_a_session_takes_and_leaves_markets_while_it_lives(exchange: Exchange) -
 @every_exchange
 def test_what_still_comes_of_a_market_that_was_left_is_passed_over(exchange: Exchange) -> None:
     session = subscribed(exchange)
-    session.drop(MARKETS[exchange.name])
-    lines = golden(exchange, "frames.jsonl").decode().splitlines()
+    session.drop(markets(exchange))
+    lines = frames(exchange)
     told = [_receive(session, frame) for frame in lines]
     assert [one for one in told if isinstance(one, list)] == [[]] * sum(isinstance(one, list) for one in told)
 
@@ -143,8 +122,8 @@ def _receive(session: Session, frame: str) -> Any:
 @every_exchange
 def test_w23_sessions_of_one_exchange_share_nothing(exchange: Exchange) -> None:
     subscribed(exchange)
-    fresh = exchange.session(MARKETS[exchange.name])
-    assert fresh.to_send() == exchange.session(MARKETS[exchange.name]).to_send()
+    fresh = exchange.session(markets(exchange))
+    assert fresh.to_send() == exchange.session(markets(exchange)).to_send()
     assert (fresh.notices(), fresh.answered()) == ([], [])
 
 
@@ -161,9 +140,9 @@ def hostile(receive: Any, data: str | bytes) -> None:
 @settings(max_examples=150, deadline=None)
 def test_random_text_never_ends_a_stream_or_a_page(exchange: Exchange, data: str | bytes) -> None:
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-    hostile(exchange.session(MARKETS[exchange.name]).receive, data)
+    hostile(exchange.session(markets(exchange)).receive, data)
     hostile(exchange.parse_instruments, raw)
-    hostile(lambda body: exchange.parse_candles(body, MARKETS[exchange.name][0], NEAR), raw)
+    hostile(lambda body: exchange.parse_candles(body, markets(exchange)[0], NEAR), raw)
     exchange.refusal(500, {}, raw)
     hostile(lambda answer: exchange.session([]).url("wss://host/path", answer), raw)
 
@@ -173,9 +152,9 @@ def test_random_text_never_ends_a_stream_or_a_page(exchange: Exchange, data: str
 @settings(max_examples=150, deadline=None)
 def test_random_json_never_ends_a_stream_or_a_page(exchange: Exchange, value: Any) -> None:
     text = json.dumps(value)
-    hostile(exchange.session(MARKETS[exchange.name]).receive, text)
+    hostile(exchange.session(markets(exchange)).receive, text)
     hostile(exchange.parse_instruments, text.encode())
-    hostile(lambda body: exchange.parse_candles(body, MARKETS[exchange.name][0], NEAR), text.encode())
+    hostile(lambda body: exchange.parse_candles(body, markets(exchange)[0], NEAR), text.encode())
     for status in (200, 400, 500):
         exchange.refusal(status, {"retry-after": text}, text.encode())
 
@@ -186,7 +165,7 @@ def test_random_json_never_ends_a_stream_or_a_page(exchange: Exchange, value: An
 def test_damaged_real_frames_never_end_a_stream(exchange: Exchange, seed: int, junk: Any) -> None:
     """Cut off, with a byte flipped, or with one value replaced by any other."""
     dice = random.Random(seed)
-    frame = dice.choice(golden(exchange, "frames.jsonl").decode().splitlines())
+    frame = dice.choice(frames(exchange))
     session = subscribed(exchange)
     flipped = bytearray(frame.encode())
     flipped[dice.randrange(len(flipped))] = dice.randrange(256)
@@ -211,25 +190,7 @@ def test_json_nested_past_any_reason_is_malformed(exchange: Exchange) -> None:
         with pytest.raises(Malformed):
             exchange.session([]).receive(text)
         with pytest.raises(Malformed):
-            exchange.parse_candles(text.encode(), MARKETS[exchange.name][0], NEAR)
-
-
-def page_body(name: str, values: list[str], open_ms: int = NOW_MS) -> bytes:
-    """One minute as `name` serves it; `values` are the texts of open, high, low, close, volume."""
-    open_, high, low, close, volume = values
-    return {
-        "bitfinex": f"[[{open_ms},{open_},{close},{high},{low},{volume}]]",
-        "binance": f'[[{open_ms},"{open_}","{high}","{low}","{close}","{volume}",{open_ms + 59_999},"0",0,"0"]]',
-        "bittrex": f'[{{"startsAt":"2023-11-14T22:13:00Z","open":"{open_}","high":"{high}","low":"{low}",'
-        f'"close":"{close}","volume":"{volume}","quoteVolume":"0"}}]',
-        "okx": f'{{"code":"0","msg":"","data":[["{open_ms}","{open_}","{high}","{low}","{close}","{volume}",'
-        f'"0","0","1"]]}}',
-        "bybit": f'{{"retCode":0,"retMsg":"OK","result":{{"category":"spot","symbol":"BTCUSDT","list":'
-        f'[["{open_ms}","{open_}","{high}","{low}","{close}","{volume}","0"]]}},"retExtInfo":{{}},"time":1}}',
-        "coinbase": f"[[{open_ms // 1000},{low},{high},{open_},{close},{volume}]]",
-        "kraken": f'{{"error":[],"result":{{"XXBTZUSD":[[{open_ms // 1000},"{open_}","{high}","{low}","{close}",'
-        f'"0","{volume}",0]],"last":0}}}}',
-    }[name].encode()
+            exchange.parse_candles(text.encode(), markets(exchange)[0], NEAR)
 
 
 @every_exchange
@@ -240,15 +201,15 @@ def test_w2_prices_and_volumes_are_the_floats_nearest_to_the_decimal_text(
 ) -> None:
     price = f"{digits // 10**exponent}.{digits % 10**exponent:0{exponent}d}" if exponent else str(digits)
     amount = f"{volume // 10**8}.{volume % 10**8:08d}"
-    body = page_body(exchange.name, [price, price, price, price, amount])
-    (one,) = exchange.parse_candles(body, MARKETS[exchange.name][0], NEAR)
+    body = page_body(exchange, [price, price, price, price, amount])
+    (one,) = exchange.parse_candles(body, markets(exchange)[0], NEAR)
     assert one[1:7] == (NOW_MS, *(float(price),) * 4, float(amount))
 
 
 @every_exchange
 def test_w2_a_price_of_eight_decimals_survives(exchange: Exchange) -> None:
-    body = page_body(exchange.name, ["0.00001234", "0.00001235", "0.00000008", "0.00001234", "1"])
-    (one,) = exchange.parse_candles(body, MARKETS[exchange.name][0], NEAR)
+    body = page_body(exchange, ["0.00001234", "0.00001235", "0.00000008", "0.00001234", "1"])
+    (one,) = exchange.parse_candles(body, markets(exchange)[0], NEAR)
     assert one[2:7] == (0.00001234, 0.00001235, 0.00000008, 0.00001234, 1.0)
     assert one.source is Source.RECORD
 
@@ -272,12 +233,12 @@ IMPOSSIBLE = {
 @pytest.mark.parametrize("values", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_an_impossible_candle_is_malformed(exchange: Exchange, values: list[str]) -> None:
     with pytest.raises(Malformed):
-        exchange.parse_candles(page_body(exchange.name, values), MARKETS[exchange.name][0], NEAR)
+        exchange.parse_candles(page_body(exchange, values), markets(exchange)[0], NEAR)
 
 
 @every_exchange
 def test_rows_outside_the_page_are_left_out(exchange: Exchange) -> None:
-    body, market = page_body(exchange.name, ["1", "2", "1", "2", "1"]), MARKETS[exchange.name][0]
+    body, market = page_body(exchange, ["1", "2", "1", "2", "1"]), markets(exchange)[0]
     around = [Span(NOW_MS + MINUTE_MS, NEAR.end_ms), Span(NOW_MS, NOW_MS + MINUTE_MS), Span(NEAR.start_ms, NOW_MS)]
     assert [len(exchange.parse_candles(body, market, span)) for span in around] == [0, 1, 0]
 
@@ -314,8 +275,8 @@ def test_w19_a_429_waits_as_long_as_the_exchange_says_and_a_minute_when_it_does_
 
 @every_exchange
 def test_a_good_answer_is_no_refusal(exchange: Exchange) -> None:
-    assert exchange.refusal(200, {}, page_body(exchange.name, ["1", "2", "1", "2", "1"])) is None
-    assert exchange.refusal(200, {}, empty_page(exchange.name)) is None
+    assert exchange.refusal(200, {}, page_body(exchange, ["1", "2", "1", "2", "1"])) is None
+    assert exchange.refusal(200, {}, empty_page(exchange)) is None
 
 
 @every_exchange
@@ -329,6 +290,6 @@ def test_limits_are_positive_and_a_whole_socket_can_be_subscribed(exchange: Exch
     numbers = [limits.weight_per_minute, limits.page_minutes, limits.subscriptions_per_socket]
     numbers += [limits.connections_per_minute, limits.silence_s, limits.settle_s]
     assert all(0 < number < math.inf for number in (*numbers, limits.messages_per_second))
-    market = MARKETS[exchange.name][0]
+    market = markets(exchange)[0]
     session = exchange.session([market] * limits.subscriptions_per_socket)
     assert len(session.to_send()) / limits.messages_per_second < limits.silence_s
