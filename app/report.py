@@ -7,7 +7,7 @@ from typing import Any
 from app import tiers, wiring
 from app.disk import Room, room
 from app.settings import Settings
-from app.stores import heartbeat
+from app.stores import heartbeat, pulse
 from app.stores.budget import BudgetState, budget_state
 from app.stores.plan import JobRow, Progress
 from app.stores.retention import Horizons
@@ -75,6 +75,9 @@ async def _streams(settings: Settings, report: Report) -> None:
                 report.troubles.append(f"{exchange} is not live.")
         for exchange in settings.exchange_names:
             report.budgets[exchange] = await budget_state(redis, exchange, clock, settings.egress_address)
+            pulse_ms = await pulse.last_ms(redis, exchange)
+            if sentence := pulse.trouble(exchange, pulse_ms, clock.now_ms()):
+                report.troubles.append(sentence)
 
 
 def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:

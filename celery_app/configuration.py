@@ -5,6 +5,7 @@ from typing import Any
 from kombu.entity import Exchange, Queue
 
 from app.settings import Settings, load_settings
+from app.stores import pulse
 from fetchers import registry
 
 #: Work that belongs to no exchange; every worker takes it beside the queues that it is told to serve.
@@ -64,6 +65,7 @@ def schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     entries: dict[str, dict[str, Any]] = {}
     for exchange in settings.exchange_names:
         for task, every_s in {
+            "pulse": pulse.EVERY_S,
             "reconcile": settings.reconcile_every_s,
             "heal": HEAL_EVERY_S,
             "resume": RESUME_EVERY_S,

@@ -8,7 +8,7 @@ from celery.exceptions import Ignore
 
 from app.jobs import instruments
 from app.settings import load_settings
-from app.stores import analytics
+from app.stores import analytics, pulse
 from app.stores.redis_errors import translated
 from celery_app import slices
 from celery_app.celery_main import app
@@ -97,6 +97,12 @@ def seek_outages(self: Any, name: str) -> None:
     """Look at one month of history, then a message for the months before it."""
     if not _run(self, lambda r: slices.seek_outages(r, name)):
         order("seek_outages", name)
+
+
+@_task("pulse")
+def tell_pulse(self: Any, exchange: str) -> None:
+    """Show that messages of this queue are taken."""
+    _run(self, lambda r: pulse.beat(r.redis, exchange, r.clock.now_ms()))
 
 
 @_task("repair")

@@ -156,6 +156,9 @@ class Figures(Protocol):
     async def queues(self) -> Mapping[str, int]:
         """Messages in each of Celery's queues."""
 
+    async def pulse(self, exchange: str) -> int | None:
+        """When the exchange's workers last took a message; None where they never did."""
+
     async def events(self) -> Mapping[tuple[str, str], int]:
         """By exchange and kind, how many events were ever told."""
 

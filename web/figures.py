@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from app.stores import backlog, events
+from app.stores import backlog, events, pulse
 from app.stores.statements import sql
 from app.wiring import Stores
 from web.deps import StoredFigures
@@ -28,6 +28,9 @@ class WiredFigures:
 
     async def events(self) -> dict[tuple[str, str], int]:
         return await events.counts(self._redis)
+
+    async def pulse(self, exchange: str) -> int | None:
+        return await pulse.last_ms(self._redis, exchange)
 
     async def queues(self) -> dict[str, int]:
         return await backlog.queue_lengths(

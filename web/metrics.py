@@ -41,6 +41,7 @@ MEANINGS = {
     "candlehouse_fetch_rows": "Candles that these have written",
     "candlehouse_fetch_requests": "Requests that these have made",
     "candlehouse_fetch_errors": "Pages that these could not have",
+    "candlehouse_worker_pulse_age_seconds": "Since the exchange's workers last took a message",
     "candlehouse_queue_length": "Messages that no worker has taken yet",
     "candlehouse_websocket_clients": "WebSocket connections of this web process",
     "candlehouse_websocket_subscriptions": "What they are subscribed to",

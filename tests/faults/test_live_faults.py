@@ -15,6 +15,7 @@ import pytest
 import redis.asyncio
 
 from app.migrate import upgrade
+from app.stores import pulse
 from common.clock import Clock
 from common.span import MINUTE_MS
 from tests.faults.live_plan import live_round_of
@@ -75,6 +76,11 @@ async def newest(redis_url: str, exchange: str) -> dict[str, int]:
     return {one: int(time_) for one, time_ in found.items() if time_}
 
 
+async def pulsed(redis_url: str, exchange: str) -> int | None:
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        return await pulse.last_ms(client, exchange)
+
+
 def heard_wrongly(play: LivePlay, wanted: Rows) -> list[tuple[Any, Any]]:
     """Bars that the client was told as closed since it came back last, and that were not corrected since."""
     true = {(market, int(row[0])): row for market, rows in wanted.items() for row in rows}
@@ -101,6 +107,7 @@ async def test_whatever_breaks_around_a_live_feed_everybody_ends_with_the_truth(
                 found, wanted = await agree(play, simulator)
                 healed_s = time.monotonic() - struck_s
                 times = await newest(servers.redis_url, round_.exchange)
+                pulse_ms = await pulsed(servers.redis_url, round_.exchange)
                 wrong, ended = heard_wrongly(play, wanted), play.ended()
     blows = [f"{blow.name} {minutes:.1f}" for blow, minutes in round_.blows]
     told: dict[str, Any] = {"seed": seed, "exchange": round_.exchange, "blows": blows}
@@ -109,6 +116,7 @@ async def test_whatever_breaks_around_a_live_feed_everybody_ends_with_the_truth(
     print(json.dumps(told | {"s": round(time.monotonic() - began_s, 1)}))
     assert found == wanted
     assert ended == {}
+    assert pulse_ms is not None and pulse_ms > play.start_ms, "the worker takes messages again"
     assert all(times.get(one, 0) >= play.end_ms - 60 * MINUTE_MS for one in MARKETS), times
     assert wrong == []
 

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from app.disk import Room
 from app.happening import Kind, happening
 from app.messages import encode, from_candle
-from app.stores import events
+from app.stores import events, pulse
 from app.stores.backlog import closed_candles
 from app.stores.budget import RedisBudget
 from app.stores.closed_stream import ClosedStream
@@ -257,7 +257,7 @@ class Away:
             await asyncio.Event().wait()
         raise Retryable("away")
 
-    stored = backlog = queues = events = _fail
+    stored = backlog = queues = events = pulse = _fail
 
 
 @pytest.mark.parametrize("slow", [False, True])
@@ -308,6 +308,7 @@ async def test_the_reference_describes_each_figure_with_its_labels_and_nothing_e
 ) -> None:
     await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
     await events.tell(redis_client, [happening(Kind.LOST, "binance", NOW_MS)])
+    await pulse.beat(redis_client, "binance", NOW_MS)
     table = (ROOT / "docs/reference/metrics.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \|([^|]*)\|", table, re.MULTILINE)
     described = {
@@ -335,6 +336,7 @@ async def test_rules_and_dashboard_ask_only_for_figures_and_labels_that_are_ther
 ) -> None:
     await tell(redis_client, "binance", {"last_candle_ms": NOW_MS})
     await events.tell(redis_client, [happening(Kind.LOST, "binance", NOW_MS)])
+    await pulse.beat(redis_client, "binance", NOW_MS)
     asked = expressions(yaml.safe_load((MONITORING / file).read_text()))
     figures = await exposed(web)
     assert len(asked) > 5

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from app import report
 from app.report import Stream
 from app.settings import Settings, load_settings
+from app.stores import pulse
 from app.stores.budget import RedisBudget
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.database import Database
@@ -44,6 +45,16 @@ async def test_each_stream_is_shown_as_it_said_and_a_silent_one_as_stopped(
         Stream("bitfinex", "stopped", 0, 0, None, ""),
     ]
     assert found.troubles == ["binance is not live.", "bitfinex is not live."]
+
+
+async def test_workers_that_take_no_messages_are_a_trouble_however_alive_they_are(
+    settings: Settings, redis_client: Redis
+) -> None:
+    now_ms = Clock().now_ms()
+    for exchange, minutes in (("binance", 20), ("bitfinex", 10)):
+        await pulse.beat(redis_client, exchange, now_ms - minutes * MINUTE_MS)
+    told = "No worker of binance has taken a message for 20 minutes: start it again, and see its log."
+    assert [one for one in (await report.make(settings)).troubles if "worker" in one] == [told]
 
 
 async def test_who_is_quiet_and_why_is_shown(

@@ -40,7 +40,7 @@ def test_beat_orders_each_exchange_on_its_own_queue_and_lets_untaken_messages_la
     }
     assert {entry["task"].rsplit(".")[-1] for entry in made.values()} == {
         *("reconcile", "heal", "resume", "refresh_instruments", "first_fill", "seek_outages"),
-        *("refresh_analytics", "ensure_partitions", "pack_history", "repair", "audit"),
+        *("pulse", "refresh_analytics", "ensure_partitions", "pack_history", "repair", "audit"),
     }
     assert "retention" not in made
     kept = schedule(load_settings({**REDIS, "RETAIN_MINUTES_DAYS": "730"}, dotenv="/nowhere"))

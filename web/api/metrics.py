@@ -73,6 +73,10 @@ async def _redis(deps: Deps, scrape: Scrape) -> None:
         scrape.add("candlehouse_events_total", count, exchange=exchange, kind=kind)
     for exchange in deps.exchanges:
         await _budget(deps, exchange, scrape)
+    for exchange in deps.streaming:
+        if (pulse_ms := await deps.figures.pulse(exchange)) is not None:
+            age_s = (deps.clock.now_ms() - pulse_ms) / 1000
+            scrape.add("candlehouse_worker_pulse_age_seconds", age_s, exchange=exchange)
     scrape.add("candlehouse_closed_candles_backlog", await deps.figures.backlog())
 
 
