@@ -4,8 +4,8 @@ from redis.asyncio import Redis
 
 from app.stores.redis_errors import translated
 
-#: In the Clock's time: beat has a pulse sent so often, and one that is older than this is none any more. Work is in
-#: slices of seconds, but a request can wait for minutes for its turn.
+#: In the Clock's time: beat has a pulse sent so often, and one older than this is none any more. Work is in slices
+#: of seconds, but a request can wait for minutes for its turn.
 EVERY_S, SILENT_MS = 60, 15 * 60_000
 
 
