@@ -53,11 +53,15 @@ async def store(
     clock: Clock,
 ) -> None:
     """Commit what was answered, and tell those who watch live which closed candles it corrects."""
-    result = await plans.complete(pages)
+
+    async def tell(result: WriteResult) -> None:
+        corrected = set(result.corrected)
+        for lease, rows, _ in pages if corrected else ():
+            market = markets[lease.symbol_id]
+            told = [Candle(market, *row[1:9], Source(row.source)) for row in rows if row[:2] in corrected]
+            changed = WriteResult(0, [(lease.symbol_id, one.open_ms) for one in told])
+            await announce(changed, told, sink, clock)
+
+    result = await plans.complete(pages, tell)
     if result.refused:
         log.warning(BEFORE_HORIZON, job=pages[0].lease.job_id, candles=result.refused)
-    corrected = set(result.corrected)
-    for lease, rows, _ in pages if corrected else ():
-        market = markets[lease.symbol_id]
-        told = [Candle(market, *row[1:9], Source(row.source)) for row in rows if row[:2] in corrected]
-        await announce(WriteResult(0, [(lease.symbol_id, one.open_ms) for one in told]), told, sink, clock)

@@ -43,8 +43,9 @@ async def keep(answer: Answer, market: StoredSymbol, *, stores: "Stores", sink: 
     """Store an answer as corrections; how many candles are new or changed."""
     rows = [StoredCandle(market.id, *candle[1:]) for candle in answer.candles]
     cover = [] if answer.settled.is_empty() else [(market.id, answer.settled)]
-    result = await stores.candles.write(rows, cover=cover)
-    await announce(result, answer.candles, sink, clock)
+    result = await stores.candles.write(
+        rows, cover=cover, tell=lambda result: announce(result, answer.candles, sink, clock)
+    )
     return result.changed
 
 

@@ -10,7 +10,7 @@ from app.happening import Happening, Kind, happening
 from app.jobs.asked import within_reach
 from app.jobs.corrections import BEFORE_HORIZON, announce
 from app.stores import streamed
-from app.stores.candles import StoredCandle
+from app.stores.candles import StoredCandle, WriteResult
 from app.stores.errors import FetchError
 from app.stores.latest import LiveSink
 from common.clock import Clock
@@ -135,19 +135,21 @@ class Reconcile:
             for hole in await self.stores.outages.absent(symbol_id, [answer.span])
             for open_ms in range(*hole, MINUTE_MS)
         }
-        result = await self.stores.candles.write(rows, cover=cover)
+        times = (one.open_ms for one in answer.candles)
+        missed = [open_ms for open_ms in times if open_ms in absent and open_ms < now_ms - LATE_MS]
+        # Who watches live may have been told a part of such a minute, and that it was over.
+        watched = [(symbol_id, open_ms) for open_ms in missed if open_ms >= now_ms - WATCHED_MS]
+
+        async def tell(result: WriteResult) -> None:
+            changed = result._replace(corrected=[*result.corrected, *watched])
+            if count := await announce(changed, answer.candles, self.sink, self.clock):
+                log.info("corrected", market=market.key, candles=count)
+
+        result = await self.stores.candles.write(rows, cover=cover, tell=tell)
         if result.refused:
             log.warning(BEFORE_HORIZON, market=market.key, candles=result.refused)
-        missed = [
-            one.open_ms for one in answer.candles if one.open_ms in absent and one.open_ms < now_ms - LATE_MS
-        ]
         if missed:
             self.healed[market.key] = self.healed.get(market.key, 0) + len(missed)
-        # Who watches live may have been told a part of such a minute, and that it was over.
-        told = [(symbol_id, open_ms) for open_ms in missed if open_ms >= now_ms - WATCHED_MS]
-        changed = result._replace(corrected=[*result.corrected, *told])
-        if count := await announce(changed, answer.candles, self.sink, self.clock):
-            log.info("corrected", market=market.key, candles=count)
 
     async def _fail(self, symbol_id: int, wanted: Span, error: Rejected | Malformed) -> None:
         market, status = self.markets[symbol_id], getattr(error, "status", None)

@@ -1,6 +1,6 @@
 """Candles in PostgreSQL: written by COPY and one merge, read as bars of any timeframe."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -84,15 +84,28 @@ class WriteResult(NamedTuple):
     refused: int = 0
 
 
+#: Told of what a write changes.
+Tell = Callable[[WriteResult], Awaitable[object]]
+
+
 class CandleStore:
     def __init__(self, db: Database, clock: Clock | None = None) -> None:
         self._db = db
         self._clock = clock or Clock()
 
-    async def write(self, rows: Sequence[StoredCandle], *, cover: Sequence[tuple[int, Span]] = ()) -> WriteResult:
-        """Store `rows` and cover spans in one transaction. Writing twice equals writing once."""
+    async def write(
+        self, rows: Sequence[StoredCandle], *, cover: Sequence[tuple[int, Span]] = (), tell: Tell | None = None
+    ) -> WriteResult:
+        """Store `rows` and cover spans in one transaction. Writing twice equals writing once.
+
+        `tell` hears of the result before it is committed: where it fails nothing is stored, so that the next try
+        finds the same to tell.
+        """
         async with self._db.begin() as connection:
-            return await write_on(connection, rows, cover, now_ms=self._clock.now_ms())
+            result = await write_on(connection, rows, cover, now_ms=self._clock.now_ms())
+            if tell:
+                await tell(result)
+        return result
 
     async def read(
         self,

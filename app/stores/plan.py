@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, NamedTuple
 
-from app.stores.candles import WriteResult, lock_symbols, merge_on
+from app.stores.candles import Tell, WriteResult, lock_symbols, merge_on
 from app.stores.coverage import cover_on, want_on
 from app.stores.database import Database
 from app.stores.errors import FetchError, record_on, repaired_on
@@ -125,8 +125,10 @@ class PlanStore:
         async with self._db.begin() as connection:
             await connection.execute(sql("plan_renew"), ids, expires_ms)
 
-    async def complete(self, pages: Sequence[Answered]) -> WriteResult:
+    async def complete(self, pages: Sequence[Answered], tell: Tell | None = None) -> WriteResult:
         """Store the candles of a job's pages and what they answer for, and give the leases up, in one transaction.
+
+        `tell` hears of the result before it is committed.
 
         Minutes of a lease outside `covered` leave the job. Right also when a lease ran out meanwhile.
         """
@@ -141,6 +143,8 @@ class PlanStore:
                 sql("plan_complete"), job_id, [page.lease.id for page in pages], len(pages), result.changed
             )
             await cover_on(connection, covered)
+            if tell:
+                await tell(result)
         return result
 
     async def release(self, leases: Iterable[Lease]) -> None:

@@ -8,7 +8,9 @@ from app.happening import Kind
 from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile
 from app.messages import CandleMessage, decode
 from app.stores.heartbeat import ring, rung
+from app.stores.latest import LiveSink
 from app.stores.symbols import StoredSymbol
+from common.errors import Retryable
 from common.market import Source
 from common.span import MINUTE_MS, Span
 from fetchers import registry
@@ -75,6 +77,30 @@ async def test_what_only_the_feed_told_is_confirmed_and_a_wrong_closed_candle_is
     assert [(one.time, one.high, one.corrected, one.closed) for one in corrections] == [
         (wrong[0], wrong[2], True, True)
     ]
+
+
+async def test_a_correction_that_nobody_could_be_told_of_is_found_again_and_told(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis goes away between the answer and the telling."""
+    (market,) = await instance.know("binance", "BTC/USDT")
+    span = Span(this_minute(instance) - 6 * MINUTE_MS, this_minute(instance) - 4 * MINUTE_MS)
+    await instance.fill([market], span)
+    async with instance.resources.stores.db.connection() as connection:
+        await connection.execute("UPDATE candles SET high = high * 2 WHERE time = $1", span.start_ms)
+    wrong = await instance.rows(market.id, span)
+
+    async def away(self: LiveSink, messages: object) -> None:
+        raise Retryable("Redis does not serve")
+
+    with monkeypatch.context() as patched, pytest.raises(Retryable):
+        patched.setattr(LiveSink, "write", away)
+        await reconcile(instance, [market]).run(20)
+    assert await instance.rows(market.id, span) == wrong, "nothing is stored that nobody was told of"
+    await reconcile(instance, [market]).run(20)
+    assert await instance.rows(market.id, span) == instance.truth(market, span)
+    told = [one for one in await pushed(instance, "binance") if span.has(one.time)]
+    assert [(one.time, one.corrected) for one in told] == [(span.start_ms, True)]
 
 
 async def test_minutes_that_the_feed_missed_are_told_to_those_who_watch_and_counted_as_healed(
