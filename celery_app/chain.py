@@ -24,6 +24,12 @@ async def begin_alone(redis: Redis, work: str) -> str | None:
     return token if await redis.set(_key(work), token, ex=QUIET_S, nx=True) else None
 
 
+async def begin_instead(redis: Redis, work: str) -> str | None:
+    """A new chain in place of the one that this work has, or None where it has none."""
+    token = uuid.uuid4().hex
+    return token if await redis.set(_key(work), token, ex=QUIET_S, xx=True) else None
+
+
 async def is_current(redis: Redis, work: str, token: str) -> bool:
     """Whether the chain of `token` may go on; it is adopted where Redis knows of none."""
     await redis.set(_key(work), token, ex=QUIET_S, nx=True)

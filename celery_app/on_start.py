@@ -40,7 +40,7 @@ class TakeUp(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no ty
         try:
             for exchange in _served(consumer.app):
                 order("resume", exchange, True)
-                order("reconcile", exchange, True)
+                order("take_up_pass", exchange)
         except Retryable as error:  # the connection after this one orders it again
             log.warning("unfinished jobs wait", reason=str(error))
 

@@ -76,10 +76,14 @@ async def retain(r: Resources) -> bool:
     return (await retention.retain(r.stores, ids, retention.horizon_ms(days, r.clock), SLICE_S)).done
 
 
-async def begin_pass(r: Resources, exchange: str, *, even_if_under_way: bool = False) -> str | None:
+async def begin_pass(r: Resources, exchange: str) -> str | None:
     """The token of a new pass; None while one is under way, which takes up new holes by itself."""
-    begin = chain.begin if even_if_under_way else chain.begin_alone
-    return await begin(r.redis, chain.of_pass(exchange))
+    return await chain.begin_alone(r.redis, chain.of_pass(exchange))
+
+
+async def take_up_pass(r: Resources, exchange: str) -> str | None:
+    """The token of a new pass in place of the one under way, whose message may be lost; None where none is."""
+    return await chain.begin_instead(r.redis, chain.of_pass(exchange))
 
 
 async def begin_healing(r: Resources, exchange: str) -> str | None:

@@ -72,9 +72,16 @@ def first_fill(self: Any, exchange: str) -> None:
 
 
 @_task("reconcile")
-def reconcile(self: Any, exchange: str, even_if_under_way: bool = False) -> None:
+def reconcile(self: Any, exchange: str) -> None:
     """Begin a pass over the streamed markets."""
-    if token := _run(self, lambda r: slices.begin_pass(r, exchange, even_if_under_way=even_if_under_way)):
+    if token := _run(self, lambda r: slices.begin_pass(r, exchange)):
+        order("reconcile_slice", exchange, token, None)
+
+
+@_task("take_up_pass")
+def take_up_pass(self: Any, exchange: str) -> None:
+    """Begin the pass anew that was under way, if one was."""
+    if token := _run(self, lambda r: slices.take_up_pass(r, exchange)):
         order("reconcile_slice", exchange, token, None)
 
 
