@@ -39,12 +39,18 @@ class Happening(msgspec.Struct, frozen=True):
 
 
 NO_FACTS: Mapping[str, int] = {}
+#: Of a sentence.
+LONGEST = 500
 
 
 def happening(
     kind: Kind, exchange: str, at_ms: int, detail: str = "", market: str = "", facts: Mapping[str, int] = NO_FACTS
 ) -> Happening:
-    """A new one, whose id sorts by its time; told twice it is still one."""
+    """A new one, whose id sorts by its time; told twice it is still one.
+
+    The words may be an exchange's: they are cut, and lose what no text of PostgreSQL may hold.
+    """
+    detail = detail.replace("\0", "")[:LONGEST]
     return Happening(kind, exchange, at_ms, detail, market, dict(facts), f"{at_ms:013d}-{secrets.token_hex(4)}")
 
 

@@ -71,7 +71,7 @@ class Live:
         #: Why nothing can be live at all, however many markets there are.
         self._closed = exchange.closed if ws_url == exchange.ws_url else ""
         self._idle = ""
-        self._symbols = 0
+        self._carried: set[str] = set()
         self._up: set[int] = set()
         self._happened: list[Happening] = []
         self._broken: set[int] = set()
@@ -92,9 +92,10 @@ class Live:
         )
         if idle and idle != self._idle:
             log.error("No live candles", exchange=self._exchange.name, reason=idle)
+        keys = {one.key for one in instruments}
         # What is taken over from another process may have a hole where neither had it.
-        self._missed |= bool(self._symbols) and len(instruments) > self._symbols
-        self._idle, self._symbols = idle, len(instruments)
+        self._missed |= bool(self._carried and keys - self._carried)
+        self._idle, self._carried = idle, keys
         if not self._closed:
             self._sink.know(instruments)
             self._closing.forget(one.key for one in self._lines.carry(instruments))
@@ -227,7 +228,7 @@ class Live:
         return {
             "state": "closed" if self._idle else state,
             "connections": len(self._up),
-            "symbols": self._symbols,
+            "symbols": len(self._carried),
             "last_candle_ms": self._last_candle_ms,
             "last_error": self._idle or self._last_error,
             "malformed": self._complaints.counts.total(),

@@ -93,7 +93,8 @@ class _Teller:
                 log.warning("A webhook does not answer", **told)
             failures += 1
             await self._clock.sleep(back_off_s(failures))
-        await self._hooks.took(self._hook.id, self._clock.now_ms())
+        with suppress(Retryable, Rejected):  # it was told, whether that is noted or not
+            await self._hooks.took(self._hook.id, self._clock.now_ms())
 
     async def _post(self, one: Happening) -> str:
         """Why it was not taken; empty when it was."""
@@ -107,6 +108,6 @@ class _Teller:
         }
         try:
             answer = await self._client.post(self._hook.url, content=body, headers=headers)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return str(error) or type(error).__name__
         return "" if answer.is_success else f"HTTP {answer.status_code}"

@@ -36,7 +36,7 @@ class WebhookStore:
                 "SELECT id, url, secret, kinds, told_at, failed_at, failure FROM webhooks ORDER BY id"
             )
         return [
-            Webhook(number, url, secret, tuple(map(Kind, kinds)), told_ms, failed_ms, failure)
+            Webhook(number, url, secret, _known(kinds), told_ms, failed_ms, failure)
             for number, url, secret, kinds, told_ms, failed_ms, failure in rows
         ]
 
@@ -69,3 +69,8 @@ class WebhookStore:
             await connection.execute(
                 "UPDATE webhooks SET failed_at = $2, failure = $3 WHERE id = $1", number, now_ms, failure
             )
+
+
+def _known(kinds: Sequence[str]) -> tuple[Kind, ...]:
+    """Somebody may have written others into the table."""
+    return tuple(Kind(kind) for kind in kinds if kind in list(Kind))

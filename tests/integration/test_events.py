@@ -53,6 +53,13 @@ async def test_what_happened_is_read_back_newest_first_and_told_twice_is_still_o
     assert await events.newest(10, "binance", Kind.LOST) == [told[0]]
 
 
+async def test_whatever_an_exchange_says_can_be_stored(events: EventStore) -> None:
+    told = happening(Kind.REFUSED, "binance", T0, "no\0 such 🜁 " + "x" * 9_000, "BTC/USDT")
+    await events.write([told])
+    assert await events.newest(1) == [told]
+    assert (told.detail[:12], len(told.detail)) == ("no such 🜁 xx", 500)
+
+
 async def test_rows_come_to_the_table_whatever_was_away(
     redis_url: str, redis_client: redis.asyncio.Redis, events: EventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,25 @@ async def _given_up(logs: list[Any], count: int) -> bool:
     return sum(one["event"] == "A webhook is not told" for one in logs) >= count
 
 
+async def test_an_address_that_is_none_and_kinds_that_nobody_knows_end_nothing(
+    redis_client: redis.asyncio.Redis, database: Database, hooks: WebhookStore, listener: Listener
+) -> None:
+    """Somebody may have written them into the table by hand; the updater runs in the same process."""
+    await hooks.add("https://exa mple.org:port/", "word", [Kind.LOST], T0)
+    await hooks.add(listener.url, "word", [Kind.LOST], T0)
+    async with database.begin() as connection:
+        await connection.execute("UPDATE webhooks SET kinds = kinds || ARRAY['lots']")
+    async with running(run_webhooks(redis_client, hooks, Clock(3600))):
+        await eventually(lambda: are_listening(redis_client, 2))
+        await tell(redis_client, [lost(1)])
+        await eventually(lambda: _heard(listener, 1))
+        await eventually(lambda: _failed(hooks))
+
+
+async def _failed(hooks: WebhookStore) -> bool:
+    return (await hooks.all())[0].failed_ms is not None
+
+
 async def test_one_that_was_removed_is_told_nothing_any_more(
     redis_client: redis.asyncio.Redis, hooks: WebhookStore, listener: Listener
 ) -> None:
