@@ -10,17 +10,23 @@ from pathlib import Path
 
 from app.settings import Settings
 from app.supervisor import Role
-from app.wiring import known_exchanges
 
 NAMES = ("psql", "redis", "fetch", "web", "celery")
+#: Those that always have a pane, as the predecessor's had; one that is not streamed says why.
+FIRST = ("binance", "bitfinex", "bittrex")
 HINT = Path(__file__).with_name("hint.txt")
 
 
 def role(settings: Settings, environment: Mapping[str, str]) -> Role:
     """The tmux server in the foreground, with a configuration that makes the sessions."""
     file = settings.data_dir / "tmux.conf"
-    file.write_text(configuration(settings.log_dir, known_exchanges(), file))
+    file.write_text(configuration(settings.log_dir, shown(settings), file))
     return Role("tmux", ["tmux", "-D", "-f", str(file)], settings.log_dir / "tmux.log", environment)
+
+
+def shown(settings: Settings) -> list[str]:
+    """The exchanges that have a pane."""
+    return sorted({*FIRST, *settings.exchange_names})
 
 
 async def exist() -> bool:

@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import known_variables
+from app.settings import known_variables, load_settings
 from app.settings_checks import COMPOSE_ONLY, EXAMPLE_PASSWORDS
 from common.errors import Retryable
-from fetchers import registry
 from scripts.docker import follow, sessions
 from scripts.docker.init_log import InitLog
 
@@ -144,10 +143,11 @@ def test_a_container_told_to_run_what_there_is_not_says_so() -> None:
     )
 
 
-def test_tmux_makes_the_five_sessions_and_a_pane_for_each_exchange() -> None:
-    made = sessions.configuration(Path("/logs"), registry.names(), Path("/tmux.conf"))
+def test_tmux_makes_the_five_sessions_and_a_pane_for_each_exchange_of_the_settings(tmp_path: Path) -> None:
+    settings = load_settings({"DATA_DIR": str(tmp_path), "EXCHANGES": "okx,binance"}, tmp_path / "none")
+    made = sessions.configuration(Path("/logs"), sessions.shown(settings), Path("/tmux.conf"))
     assert re.findall(r"new-session -d -s (\w+)", made) == ["psql", "redis", "fetch", "web", "celery"]
-    assert re.findall(r"scripts\.docker\.follow (\w+)", made) == list(registry.names())
+    assert re.findall(r"scripts\.docker\.follow (\w+)", made) == ["binance", "bitfinex", "bittrex", "okx"]
     assert "PASSWORD" not in made and "://" not in made
 
 
