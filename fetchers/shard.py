@@ -84,9 +84,9 @@ class Shard:
                 talk = following
             else:
                 await _end([self._talks.pop(following)])
+                await asyncio.wait({self._talks[talk]}, timeout=COMPLETE_S / self._way.clock.rate)
                 if self._talks[talk].done():
                     break
-                await self._way.clock.sleep(COMPLETE_S)
         return talk
 
     async def _is_lost(self, talk: Conversation) -> bool:
