@@ -9,7 +9,7 @@ import msgspec
 
 class Kind(StrEnum):
     """connected  a connection carries its markets (again)
-    lost       a connection ended; `since` is when it was last heard of
+    lost       a connection ended; `since_ms` is when it was last heard of
     stale      a market is silent against its own rhythm and was subscribed to again
     refused    the exchange refused the subscription of a market
     healed     REST answered for minutes that the feed had missed

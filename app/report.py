@@ -81,7 +81,7 @@ async def _streams(settings: Settings, report: Report) -> None:
 
 
 def parse(exchange: str, told: Mapping[str, str], clock: Clock) -> Stream:
-    """A stream that says nothing is stopped: what it said lapses after two minutes."""
+    """A stream that says nothing is stopped: what it said lapses after half a minute."""
     last_ms = int(told.get("last_candle_ms") or 0)
     age_s = (clock.now_ms() - last_ms) / 1000 if last_ms else None
     counts = int(told.get("connections") or 0), int(told.get("symbols") or 0)

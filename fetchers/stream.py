@@ -67,10 +67,6 @@ class Conversation:
         #: The exchange has said that it will end this connection.
         self.is_ending = asyncio.Event()
 
-    @property
-    def heard_ms(self) -> int | None:
-        return self._watch.heard_ms
-
     def add(self, instruments: Sequence[Instrument]) -> None:
         self._session.add(instruments)
         self._collect()

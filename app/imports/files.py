@@ -112,7 +112,7 @@ def _checked(
 
 def _values(row: Sequence[Any], places: Sequence[int | None], moments: Moments) -> Values:
     at = [None if place is None else row[place] for place in places]
-    open_, high, low, close, volume = map(float, at[1:6])  # type: ignore[arg-type]
+    open_, high, low, close, volume = map(float, at[1:6])  # type: ignore[arg-type]  # float refuses what is none
     quote_volume = None if at[6] in (None, "") else float(at[6])
     trades = None if at[7] in (None, "") else int(float(at[7]))
     return moments.ms(at[0]), open_, high, low, close, volume, quote_volume, trades

@@ -1,4 +1,4 @@
-"""Tell those who watch live that a candle they know as closed has other values."""
+"""Tell those who watch live of closed candles that they know with other values, or only a part of."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ BEFORE_HORIZON = "Candles refused: minutes before a market's horizon are not kep
 
 
 async def announce(result: WriteResult, candles: Sequence[Candle], sink: LiveSink, clock: Clock) -> int:
-    """Push those of one market's just written `candles` whose earlier values were others; how many they were."""
+    """Push those of one market's just written `candles` that `result` calls corrected; how many they were."""
     corrected = {open_ms for _, open_ms in result.corrected}
     messages = [
         from_candle(candle, clock.now_ms(), corrected=True) for candle in candles if candle.open_ms in corrected

@@ -80,24 +80,29 @@ class Live:
         self._last_error = ""
         self._changed = asyncio.Event()
 
-    def carry(self, instruments: Sequence[Instrument], processes: int = 1) -> None:
+    def carry(
+        self,
+        instruments: Sequence[Instrument],
+        processes: int = 1,
+        listed: Sequence[Instrument] | None = None,
+    ) -> None:
         """Stream these markets from now on, without touching those that are streamed already.
 
-        They are this process's share where `processes` stream the exchange. A closed exchange is left alone at its
-        real address.
+        They are this process's share of what is `listed` where several `processes` stream the exchange. A closed
+        exchange is left alone at its real address.
         """
         self._pace.divide(processes)
-        idle = self._closed or (
-            "" if instruments else (OTHERS if processes > 1 else NONE).format(self._exchange.name)
-        )
+        why_none = OTHERS if listed else NONE
+        idle = self._closed or ("" if instruments else why_none.format(self._exchange.name))
         if idle and idle != self._idle:
-            log.error("No live candles", exchange=self._exchange.name, reason=idle)
+            tell = log.info if listed and not self._closed else log.error
+            tell("No live candles", exchange=self._exchange.name, reason=idle)
         keys = {one.key for one in instruments}
         # What is taken over from another process may have a hole where neither had it.
         self._missed |= bool(self._carried and keys - self._carried)
         self._idle, self._carried = idle, keys
         if not self._closed:
-            self._sink.know(instruments)
+            self._sink.know(instruments if listed is None else listed)
             self._closing.forget(one.key for one in self._lines.carry(instruments))
         self._changed.set()
 
@@ -175,11 +180,18 @@ class Live:
                     await events.tell(self._redis, told)
                     self._happened = [one for one in self._happened if one not in told]
                 if self._missed:
-                    await self._ring()
-                    self._missed = False
+                    self._missed = False  # before: what is missed meanwhile rings again
+                    await self._have_missed_asked_for()
             with suppress(TimeoutError):
                 async with asyncio.timeout(heartbeat.BEAT_S):
                     await self._changed.wait()
+
+    async def _have_missed_asked_for(self) -> None:
+        try:
+            await self._ring()
+        except Retryable:
+            self._missed = True
+            raise
 
     def _take(self, candle: Candle) -> None:
         self._heard_ms = now_ms = self._clock.now_ms()

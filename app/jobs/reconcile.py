@@ -135,10 +135,11 @@ class Reconcile:
             for hole in await self.stores.outages.absent(symbol_id, [answer.span])
             for open_ms in range(*hole, MINUTE_MS)
         }
-        times = (one.open_ms for one in answer.candles)
-        missed = [open_ms for open_ms in times if open_ms in absent and open_ms < now_ms - LATE_MS]
+        new = [one.open_ms for one in answer.candles if one.open_ms in absent]
+        missed = sum(open_ms < now_ms - LATE_MS for open_ms in new)
         # Who watches live may have been told a part of such a minute, and that it was over.
-        watched = [(symbol_id, open_ms) for open_ms in missed if open_ms >= now_ms - WATCHED_MS]
+        over = range(now_ms - WATCHED_MS, now_ms - MINUTE_MS + 1)
+        watched = [(symbol_id, open_ms) for open_ms in new if open_ms in over]
 
         async def tell(result: WriteResult) -> None:
             changed = result._replace(corrected=[*result.corrected, *watched])
@@ -149,7 +150,7 @@ class Reconcile:
         if result.refused:
             log.warning(BEFORE_HORIZON, market=market.key, candles=result.refused)
         if missed:
-            self.healed[market.key] = self.healed.get(market.key, 0) + len(missed)
+            self.healed[market.key] = self.healed.get(market.key, 0) + missed
 
     async def _fail(self, symbol_id: int, wanted: Span, error: Rejected | Malformed) -> None:
         market, status = self.markets[symbol_id], getattr(error, "status", None)

@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 #: A process is believed gone once it was missed so often in a row: after Redis was away nobody has renewed yet.
 MISSED = 2
 
-Carry = Callable[[Sequence[Instrument], int], None]
+#: This process's share, among how many processes, of which markets.
+Carry = Callable[[Sequence[Instrument], int, Sequence[Instrument]], None]
 
 
 def share(markets: Iterable[Instrument], members: Collection[str], member: str) -> list[Instrument]:
@@ -34,7 +35,7 @@ def _weight(member: str, key: str) -> bytes:
 
 
 class Sharing:
-    """Tells `carry` which markets this process streams, and among how many, whenever that changes.
+    """Tells `carry` whenever the share of this process, the number of processes or the listing changes.
 
     What goes to another process is kept for as long as a lease, so that the other one has time to subscribe.
     """
@@ -48,7 +49,7 @@ class Sharing:
         self._missed: dict[str, int] = {}
         self._mine: dict[str, Instrument] = {}
         self._leaving: dict[str, float] = {}
-        self._carried: set[str] | None = None
+        self._told: tuple[set[str], int, set[str]] | None = None
 
     def stream(self, markets: Sequence[Instrument]) -> None:
         """These are all markets that the processes are to stream together."""
@@ -91,6 +92,7 @@ class Sharing:
         self._leaving = {key: self._leaving.get(key, now_s + LEASE_S) for key in kept}
         kept = {key: one for key, one in kept.items() if self._leaving[key] > now_s}
         self._mine = mine | kept
-        if self._mine.keys() != self._carried:
-            self._carried = set(self._mine)
-            self._carry(list(self._mine.values()), len(self._members))
+        now = set(self._mine), len(self._members), listed
+        if now != self._told:
+            self._told = now
+            self._carry(list(self._mine.values()), len(self._members), self._markets)

@@ -1,18 +1,22 @@
-"""Tell other programs by HTTP of what happens to the feeds: signed, in order, and again until they take it."""
+"""Tell other programs by HTTP of what happens to the feeds: signed, in order, and again until they take it.
+
+One process tells at a time, whichever holds the lock; another takes over what it leaves, unfinished first.
+"""
 
 import asyncio
 import hashlib
 import hmac
-import socket
 from contextlib import suppress
 
 import httpx
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import LockError
 
 from app.happening import Happening, encode
 from app.jobs.outage import Outage
 from app.stores.events import EventStream
+from app.stores.redis_errors import translated
 from app.stores.webhooks import Webhook, WebhookStore
 from common.clock import Clock
 from common.errors import Malformed, Rejected, Retryable
@@ -20,11 +24,14 @@ from fetchers.http import back_off_s
 
 log = structlog.get_logger(__name__)
 
-#: Real seconds for one answer, and between two looks for addresses that were added or removed.
-ANSWER_S, LOOK_S = 10.0, 5.0
+#: Real seconds for one answer, between two looks for addresses that were added or removed, and after which another
+#: process takes over from one that says nothing any more.
+ANSWER_S, LOOK_S, LOCK_S = 10.0, 5.0, 20.0
 #: In the Clock's time: a message that was not taken for so long is given up, so that newer ones get their turn.
 GIVE_UP_S = 3600
-BLOCK_MS, AT_ONCE = 2_000, 100
+BLOCK_MS, AT_ONCE, LEAVE_S = 2_000, 100, 2.0
+#: The same in every process, so that whoever tells next finds what the last one had not finished.
+CONSUMER = "teller"
 
 
 def signature(secret: str, body: bytes) -> str:
@@ -34,21 +41,47 @@ def signature(secret: str, body: bytes) -> str:
 
 async def run_webhooks(redis: Redis, hooks: WebhookStore, clock: Clock) -> None:
     """Never returns; cancel it at any moment. Each address is told by a task of its own."""
-    outage, telling = Outage("What knows whom to tell", clock), dict[int, asyncio.Task[None]]()
+    outage, telling, turn = Outage("What knows whom to tell", clock), dict[int, asyncio.Task[None]](), _Turn(redis)
     async with httpx.AsyncClient(timeout=ANSWER_S) as client, asyncio.TaskGroup() as tasks:
-        while True:
+        try:
+            while True:
+                try:
+                    wanted = {one.id: one for one in await hooks.all()} if await turn.is_ours() else {}
+                except (Retryable, Rejected) as error:
+                    await outage.wait(error)
+                    continue
+                outage.over()
+                for number in telling.keys() - wanted.keys():
+                    telling.pop(number).cancel()
+                for number in wanted.keys() - telling.keys():
+                    teller = _Teller(wanted[number], client, redis, hooks, clock)
+                    telling[number] = tasks.create_task(teller.run(), name=f"webhook {number}")
+                await asyncio.sleep(LOOK_S)
+        finally:
+            await turn.leave()
+
+
+class _Turn:
+    """Whose turn it is to tell."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._lock = redis.lock("candlehouse:webhooks", timeout=LOCK_S, thread_local=False)
+
+    async def is_ours(self) -> bool:
+        """Take the turn, or keep it; to be asked several times within LOCK_S."""
+        with translated():
             try:
-                wanted = {one.id: one for one in await hooks.all()}
-            except (Retryable, Rejected) as error:
-                await outage.wait(error)
-                continue
-            outage.over()
-            for number in telling.keys() - wanted.keys():
-                telling.pop(number).cancel()
-            for number in wanted.keys() - telling.keys():
-                teller = _Teller(wanted[number], client, redis, hooks, clock)
-                telling[number] = tasks.create_task(teller.run(), name=f"webhook {number}")
-            await asyncio.sleep(LOOK_S)
+                if await self._lock.owned():
+                    return bool(await self._lock.reacquire())
+                return bool(await self._lock.acquire(blocking=False))
+            except LockError:
+                return False
+
+    async def leave(self) -> None:
+        """The others need not wait."""
+        with suppress(Retryable, TimeoutError), translated():
+            async with asyncio.timeout(LEAVE_S):
+                await self._lock.release()
 
 
 class _Teller:
@@ -59,7 +92,7 @@ class _Teller:
         self._client = client
         self._hooks = hooks
         self._clock = clock
-        self._told = EventStream(redis, f"webhook {hook.id}", socket.gethostname(), since="$")
+        self._told = EventStream(redis, f"webhook {hook.id}", CONSUMER, since="$")
 
     async def run(self) -> None:
         """First what was not taken before, then what comes; from when the address was added."""
@@ -69,6 +102,7 @@ class _Teller:
                 await self._told.ensure_group()
                 entries = await self._told.pending(AT_ONCE) if own else await self._told.read(AT_ONCE, BLOCK_MS)
                 for entry, one in entries:
+                    # The chronicle logs those that are malformed.
                     if not isinstance(one, Malformed) and one.kind in self._hook.kinds:
                         await self._deliver(one)
                     await self._told.ack([entry])
@@ -108,6 +142,8 @@ class _Teller:
         }
         try:
             answer = await self._client.post(self._hook.url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        except httpx.HTTPError as error:
             return str(error) or type(error).__name__
+        except (httpx.InvalidURL, ValueError):  # whose words repeat the address
+            return "the address cannot be understood"
         return "" if answer.is_success else f"HTTP {answer.status_code}"

@@ -26,7 +26,10 @@ def trouble(exchange: str, pulse_ms: int | None, now_ms: int) -> str:
     if pulse_ms is None or now_ms - pulse_ms <= SILENT_MS:
         return ""
     minutes = (now_ms - pulse_ms) // 60_000
-    return f"No worker of {exchange} has taken a message for {minutes} minutes: start it again, and see its log."
+    return (
+        f"No worker of {exchange} has taken a message for {minutes} minutes: it hangs, or beat does not run."
+        " Start both again; their logs tell more."
+    )
 
 
 def _key(exchange: str) -> str:

@@ -86,7 +86,9 @@ async def _follow_listings(
             stored = await stores.symbols.load(exchange.name, trading_only=True)
         except Retryable:
             continue  # the stream goes on without its database
-        sharing.stream(instruments.streamed((one.instrument for one in stored.values()), settings.symbols))
+        # None at all is no delisting: the database was emptied, or could not be told of them yet.
+        if now := instruments.streamed((one.instrument for one in stored.values()), settings.symbols):
+            sharing.stream(now)
 
 
 async def _heal(redis: Redis, exchange: str) -> None:

@@ -1,4 +1,4 @@
-"""`update`: drain the closed candles from Redis into the database."""
+"""`update`: drain closed candles and events from Redis into the database, and post events to webhooks."""
 
 import asyncio
 import socket

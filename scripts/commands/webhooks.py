@@ -15,7 +15,7 @@ from common.errors import BadInput
 from scripts.commands import meant
 from scripts.commands.table import aligned
 
-app = typer.Typer(no_args_is_help=True, help="Tell other programs by HTTP of what happens to the feeds.")
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 _KINDS = ", ".join(Kind)
 DEFAULT = "lost,healed,stale,refused,gap,outage"
@@ -28,7 +28,7 @@ def add(
 ) -> None:
     """Have events from now on posted to an address; prints the secret that signs them, once."""
     settings = load_settings()
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_address(url):
         raise BadInput("url", f"{url!r} is no address: write https://host/path.", "https://host/path")
     chosen = [_kind(name.strip()) for name in kinds.split(",") if name.strip()]
     if not chosen:
@@ -57,6 +57,14 @@ def remove(number: Annotated[int, typer.Argument(help="As `webhooks list` shows 
     if not meant.run(_remove(load_settings(), number)):
         raise BadInput("number", f"There is no webhook {number}; candlehouse webhooks list shows them.")
     typer.echo(f"Webhook {number} is told nothing any more.")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is none, half an IPv6 address
+        return False
 
 
 def _kind(name: str) -> Kind:

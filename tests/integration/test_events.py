@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from app.jobs.chronicle import run_chronicle
 from app.stores.database import Database
 from app.stores.events import EventFeed, EventStore, EventStream, counts, tell
 from common.clock import Clock
+from common.errors import Retryable
 from common.span import floor_minute
 from fetchers import registry
 from tests.fixtures.command_line import CommandLine, candlehouse
@@ -24,6 +26,8 @@ from tests.fixtures.feed import live, now_ms
 from tests.fixtures.live import BTC, ETH, eventually, exchange_server, impatient_redis, kline, running, wire
 from tests.fixtures.simulator import simulator
 from tests.fixtures.web import SetClock, listening, rest, web_deps
+from web.live.announcer import Announcer
+from web.live.client import Client
 
 __all__ = ["candlehouse", "simulator"]
 
@@ -160,6 +164,45 @@ async def test_who_asks_for_status_is_told_of_each_event_and_nobody_else(
             refusal = await ask(silent, exchange="mtgox", tags=True)
             left = await ask(every, event_type="unsubscribe")
     assert (refusal["event"], refusal["field"], left["event"]) == ("error", "exchange", "unsubscribed")
+
+
+async def test_two_who_ask_at_the_same_moment_are_told_of_each_event_once(
+    database: Database, redis_client: redis.asyncio.Redis
+) -> None:
+    deps, clients = web_deps(database, redis_client, SetClock()), [Client(), Client()]
+    sent: list[list[str]] = [[], []]
+    async with asyncio.TaskGroup() as tasks:
+        announcer = Announcer(deps, tasks)
+        await asyncio.gather(*(announcer.add(client) for client in clients))
+        readers = [task for task in asyncio.all_tasks() if task.get_name() == "read the events"]
+
+        async def keep(place: int, text: str) -> None:
+            sent[place].append(json.loads(text)["id"])
+
+        sending = [tasks.create_task(client.send_to(partial(keep, place))) for place, client in enumerate(clients)]
+        told = some()
+        await tell(redis_client, told)
+        await eventually(lambda: _all_sent(sent, len(told)))
+        announcer.stop()
+        for task in sending:
+            task.cancel()
+    assert (len(readers), sent) == (1, [[one.id for one in told]] * 2)
+
+
+async def _all_sent(sent: list[list[str]], count: int) -> bool:
+    return all(len(one) >= count for one in sent)
+
+
+async def test_who_cannot_be_told_is_refused_and_not_kept(
+    database: Database, redis_url: str, redis_client: redis.asyncio.Redis
+) -> None:
+    async with wire(redis_url) as way, impatient_redis(way.url) as client:
+        await way.cut()
+        async with asyncio.TaskGroup() as tasks:
+            announcer, asked = Announcer(web_deps(database, client, SetClock()), tasks), Client()
+            with pytest.raises(Retryable):
+                await announcer.add(asked)
+            assert announcer.remove(asked) is False
 
 
 async def ask(socket: ClientConnection, **changes: Any) -> dict[str, Any]:

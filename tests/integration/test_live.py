@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection
 
 from app.buffer import Buffer
+from app.jobs.live import Live
 from app.messages import CandleMessage
 from app.stores import heartbeat
 from app.stores.heartbeat import rung
@@ -25,8 +26,10 @@ from tests.fixtures.live import (
     ETH,
     eventually,
     exchange_server,
+    http_client,
     impatient_redis,
     kline,
+    running,
     wire,
 )
 
@@ -99,6 +102,55 @@ async def test_a_reconnect_rings_for_what_may_be_missing(redis_client: redis.asy
         assert not await rung(redis_client, "binance")
         hang_up.set()
         await eventually(lambda: rung(redis_client, "binance"))
+
+
+async def test_what_is_missed_while_the_last_miss_is_told_of_is_told_of_too(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    """A second loss while the order for REST was on its way was forgotten."""
+    asked, go_on, losses = list[int](), asyncio.Event(), asyncio.Semaphore(0)
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(kline(floor_minute(now_ms())))
+        await losses.acquire()
+
+    async def missed() -> None:
+        asked.append(1)
+        await go_on.wait()
+
+    async with exchange_server(talk) as url:
+        http, clock = http_client(Clock()), Clock()
+        job = Live(BINANCE, ws_url=url, http=http, redis=redis_client, clock=clock, missed=missed)
+        job.carry([BTC])
+        async with running(job.run()):
+            await eventually(lambda: has(redis_client, state="connected"))
+            losses.release()
+            await eventually(lambda: _is(asked, 1))
+            seen = len(job._happened)
+            losses.release()
+            await eventually(lambda: _is(job._happened, seen + 2))  # lost and connected again
+            go_on.set()
+            await eventually(lambda: _is(asked, 2))
+        await http.close()
+
+
+async def _is(found: Sized, count: int) -> bool:
+    return len(found) >= count
+
+
+async def test_names_of_markets_that_another_process_streams_are_no_aliases(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    """Bitfinex spells USDT as UST; were there a market of UST, another process might stream it."""
+    ust = Instrument("bitfinex", "BTC", "UST", "BTC:UST", "BTC", "UST")
+    usdt = Instrument("bitfinex", "BTC", "USDT", "BTCUST", "BTC", "UST")
+    http = http_client(Clock())
+    job = Live(registry.get("bitfinex"), ws_url="ws://127.0.0.1:1", http=http, redis=redis_client, clock=Clock())
+    job.carry([usdt], 2, [usdt, ust])
+    assert job._sink._own == {}
+    job.carry([usdt], 1, [usdt])
+    assert job._sink._own == {"bitfinex;;BTC;;USDT": "bitfinex;;BTC;;UST"}
+    await http.close()
 
 
 async def test_a_closed_exchange_is_left_alone_and_says_why(redis_client: redis.asyncio.Redis) -> None:

@@ -123,6 +123,16 @@ async def test_minutes_that_the_feed_missed_are_told_to_those_who_watch_and_coun
     assert again.told() == []
 
 
+async def test_a_minute_that_is_just_over_and_that_nobody_has_stored_is_told_too(instance: Instance) -> None:
+    """Its end may have come while the feed was away, and nothing would ever correct what was told of it."""
+    (market,) = await instance.know("binance", "BTC/USDT")
+    over = Span(this_minute(instance) - MINUTE_MS, this_minute(instance))
+    slice_ = reconcile(instance, [market])
+    await slice_.run(20)
+    told = [one.time for one in await pushed(instance, "binance")]
+    assert over.start_ms in told and max(told) == over.start_ms, "the minute under way is the feed's"
+
+
 async def test_the_most_traded_market_with_a_hole_comes_first_and_the_half_of_the_budget_is_the_end(
     instance: Instance,
 ) -> None:

@@ -2,20 +2,28 @@
 
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
+from app import wiring
 from app.jobs import sharing
 from app.jobs.sharing import Sharing, share
+from app.settings import load_settings
 from app.stores import heartbeat, roster
 from app.stores.roster import Roster
+from app.stores.symbols import SymbolStore
+from common.clock import Clock
 from common.market import Instrument
+from fetchers import registry
+from scripts.commands import stream
 from tests.fixtures.live import eventually, impatient_redis, running, wire
 from tests.fixtures.simulator import Simulator, simulator
 from tests.fixtures.workers import environment, program
@@ -51,10 +59,14 @@ class Carried:
 
     def __init__(self, client: redis.asyncio.Redis, name: str) -> None:
         self.told: list[set[str]] = []
+        self.processes: list[int] = []
+        self.listed: list[set[str]] = []
         self.sharing = Sharing(Roster(client, "binance", name), self._carry, "binance")
 
-    def _carry(self, markets: Sequence[Instrument], processes: int) -> None:
+    def _carry(self, markets: Sequence[Instrument], processes: int, listed: Sequence[Instrument]) -> None:
         self.told.append({one.key for one in markets})
+        self.processes.append(processes)
+        self.listed.append({one.key for one in listed})
 
     @property
     def now(self) -> set[str]:
@@ -95,6 +107,8 @@ async def test_who_comes_takes_its_share_and_who_ends_gives_it_back(redis_client
             assert one.now | two.now == ALL
             await eventually(are_split(one, two))
             assert two.now and one.now
+            assert (one.processes[-1], two.processes[-1]) == (2, 2), "they share the connections a minute, too"
+            assert one.listed[-1] == two.listed[-1] == ALL
         await eventually(are_split(one))
     assert all(told | two.now >= ALL for told in one.told), "at no time was a market in neither"
 
@@ -134,6 +148,45 @@ async def test_while_redis_is_away_everybody_keeps_what_he_has(
         until_ms = max(await lease_ends(redis_client))
         await eventually(lambda: leases_last(redis_client, 2, until_ms))
         assert (len(one.told), len(two.told)) == before
+
+
+async def test_listings_are_followed_and_a_database_without_any_delists_nobody(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "LOOK_EVERY_S", 0.01)
+    settings = load_settings({"DATABASE_URL": postgres_url, "SYMBOLS": "*"}, dotenv="/nowhere")
+    told, looks = list[list[str]](), list[int]()
+
+    class Followed(Sharing):
+        def stream(self, markets: Sequence[Instrument]) -> None:
+            told.append([one.base for one in markets])
+
+    async with wiring.open_stores(settings) as stores:
+        load = stores.symbols.load
+
+        async def counted(*args: Any, **kwargs: Any) -> Any:
+            looks.append(1)
+            return await load(*args, **kwargs)
+
+        monkeypatch.setattr(SymbolStore, "load", lambda self, *args, **kwargs: counted(*args, **kwargs))
+        followed = Followed(Roster(Redis(), "binance", "one"), lambda *_: None, "binance")
+        follow = stream._follow_listings(followed, settings, stores, registry.get("binance"), Clock())
+        async with running(follow):
+            await eventually(lambda: _is(looks, 3))
+            assert told == [], "an empty database delists nobody"
+            await stores.symbols.upsert("binance", MARKETS[:2], 1)
+            await eventually(lambda: _is(told, 1))
+            await stores.symbols.upsert("binance", MARKETS[:1], 2)
+            await eventually(lambda: _last(told, ["C0"]))
+    assert sorted(told[0]) == ["C0", "C1"]
+
+
+async def _is(found: Sized, count: int) -> bool:
+    return len(found) >= count
+
+
+async def _last(found: Sequence[list[str]], wanted: list[str]) -> bool:
+    return found[-1] == wanted
 
 
 async def test_two_real_processes_share_an_exchange_and_one_takes_over_from_the_other(

@@ -53,7 +53,10 @@ async def test_workers_that_take_no_messages_are_a_trouble_however_alive_they_ar
     now_ms = Clock().now_ms()
     for exchange, minutes in (("binance", 20), ("bitfinex", 10)):
         await pulse.beat(redis_client, exchange, now_ms - minutes * MINUTE_MS)
-    told = "No worker of binance has taken a message for 20 minutes: start it again, and see its log."
+    told = (
+        "No worker of binance has taken a message for 20 minutes: it hangs, or beat does not run."
+        " Start both again; their logs tell more."
+    )
     assert [one for one in (await report.make(settings)).troubles if "worker" in one] == [told]
 
 

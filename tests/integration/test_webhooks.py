@@ -182,6 +182,26 @@ async def _failed(hooks: WebhookStore) -> bool:
     return (await hooks.all())[0].failed_ms is not None
 
 
+async def test_one_process_tells_at_a_time_and_the_next_takes_over_what_it_had_not_finished(
+    redis_client: redis.asyncio.Redis, hooks: WebhookStore, listener: Listener
+) -> None:
+    await hooks.add(listener.url, "word", [Kind.LOST], T0)
+    told = [lost(1), lost(2), lost(3)]
+    listener.answers = [503] * 1000
+    async with running(run_webhooks(redis_client, hooks, Clock(1))):
+        await eventually(lambda: are_listening(redis_client, 1))
+        async with running(run_webhooks(redis_client, hooks, Clock(1))):
+            await tell(redis_client, told)
+            await eventually(lambda: _heard(listener, 1))
+            tellers = [task for task in asyncio.all_tasks() if task.get_name().startswith("webhook ")]
+            assert len(tellers) == 1
+    del listener.answers[:]
+    before = len(listener.heard)
+    async with running(run_webhooks(redis_client, hooks, Clock(1))):
+        await eventually(lambda: _heard(listener, before + 3))
+    assert listener.ids[before:] == [one.id for one in told], "in the order in which they happened"
+
+
 async def test_one_that_was_removed_is_told_nothing_any_more(
     redis_client: redis.asyncio.Redis, hooks: WebhookStore, listener: Listener
 ) -> None:
@@ -210,7 +230,10 @@ def test_addresses_are_added_shown_and_removed_and_the_secret_is_shown_once(cand
     assert candlehouse("webhooks", "remove", "1") == (0, "Webhook 1 is told nothing any more.\n")
 
 
-MISTAKES = ["add example.org", "add ftp://example.org", "add https://x.org --kinds lots", "remove 9"]
+MISTAKES = [
+    *("add example.org", "add http://[", "add http://x:y/", "add ftp://example.org"),
+    *("add https://x.org --kinds lots", "remove 9"),
+]
 
 
 @pytest.mark.parametrize("arguments", MISTAKES)

@@ -23,17 +23,16 @@ class Announcer:
         self._tasks = tasks
         self._listeners: dict[Client, str] = {}
         self._reading: asyncio.Task[None] | None = None
-
-    @property
-    def listeners(self) -> int:
-        return len(self._listeners)
+        self._beginning = asyncio.Lock()
 
     async def add(self, client: Client, exchange: str = "") -> None:
-        """From now on; of one exchange, or of all."""
+        """From now on; of one exchange, or of all. Raises Retryable when Redis does not say where now is."""
+        async with self._beginning:  # or two who come at once would have everything read twice
+            if self._reading is None or self._reading.done():
+                cursor = await self._deps.happened.tail()
+                self._listeners[client] = exchange
+                self._reading = self._tasks.create_task(self._read(cursor), name="read the events")
         self._listeners[client] = exchange
-        if self._reading is None or self._reading.done():
-            cursor = await self._deps.happened.tail()
-            self._reading = self._tasks.create_task(self._read(cursor), name="read the events")
 
     def remove(self, client: Client) -> bool:
         """Whether it was there."""
