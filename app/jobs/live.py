@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from functools import partial
 
 import structlog
 from redis.asyncio import Redis
 
 from app.buffer import Buffer
-from app.happening import Happening, Kind, happening
+from app.happening import Kind
 from app.jobs.closing import Closing
+from app.jobs.notices import Notices
 from app.jobs.outage import Outage
-from app.stores import events, heartbeat
+from app.stores import heartbeat
 from app.stores.latest import LiveSink
 from common.clock import Clock
 from common.errors import Malformed, Retryable
@@ -33,8 +33,6 @@ NONE, OTHERS = "SYMBOLS selects no market of {} that is under trade.", "Other pr
 #: Candles in one write.
 BATCH = 500
 SILENT = "Silent longer than is its way; subscribed again"
-#: Events that wait for Redis; older ones are forgotten.
-MOST_EVENTS = 500
 #: Real seconds for the last write of a job that is stopped.
 LAST_WRITE_S = 2.0
 
@@ -60,7 +58,7 @@ class Live:
         self._clock = clock
         self._redis = redis
         self._member = member
-        self._ring = missed or partial(heartbeat.ring, redis, exchange.name)
+        self._notices = Notices(exchange.name, redis, clock, missed)
         self._complaints = Complaints(exchange.name)
         self._closing = Closing(serves_quiet_minutes=exchange.serves_quiet_minutes)
         self._buffer = Buffer()
@@ -73,12 +71,9 @@ class Live:
         self._idle = ""
         self._carried: set[str] = set()
         self._up: set[int] = set()
-        self._happened: list[Happening] = []
         self._broken: set[int] = set()
-        self._missed = False
         self._last_candle_ms = self._heard_ms = 0
         self._last_error = ""
-        self._changed = asyncio.Event()
 
     def carry(
         self,
@@ -99,12 +94,13 @@ class Live:
             tell("No live candles", exchange=self._exchange.name, reason=idle)
         keys = {one.key for one in instruments}
         # What is taken over from another process may have a hole where neither had it.
-        self._missed |= bool(self._carried and keys - self._carried)
+        if self._carried and keys - self._carried:
+            self._notices.miss()
         self._idle, self._carried = idle, keys
         if not self._closed:
             self._sink.know(instruments if listed is None else listed)
             self._closing.forget(one.key for one in self._lines.carry(instruments))
-        self._changed.set()
+        self._notices.news.set()
 
     async def run(self) -> None:
         """Never returns; cancel it."""
@@ -132,11 +128,11 @@ class Live:
                 self._broken.discard(number)
             case Subscription(instrument, refusal) if refusal:
                 log.warning("Subscription refused", market=instrument.key, reason=refusal)
-                self._tell(Kind.REFUSED, refusal, instrument)
+                self._notices.tell(Kind.REFUSED, refusal, instrument)
             case Stale(instrument, silent_ms):
                 log.warning(SILENT, market=instrument.key, silent_ms=silent_ms)
-                self._missed = True
-                self._tell(Kind.STALE, SILENT, instrument, silent_ms=silent_ms)
+                self._notices.miss()
+                self._notices.tell(Kind.STALE, SILENT, instrument, silent_ms=silent_ms)
 
     async def close_minutes(self) -> None:
         """Let time close what no message closes."""
@@ -172,26 +168,14 @@ class Live:
     async def beat(self) -> None:
         """Say every few seconds, and at once when something changed, how it goes."""
         while True:
-            self._changed.clear()
+            self._notices.news.clear()
             # Away, Redis needs no second complaint: the writer has told it.
             with suppress(Retryable):
                 await heartbeat.tell(self._redis, self._exchange.name, self._fields(), self._member)
-                if told := self._happened[:]:
-                    await events.tell(self._redis, told)
-                    self._happened = [one for one in self._happened if one not in told]
-                if self._missed:
-                    self._missed = False  # before: what is missed meanwhile rings again
-                    await self._have_missed_asked_for()
+                await self._notices.send()
             with suppress(TimeoutError):
                 async with asyncio.timeout(heartbeat.BEAT_S):
-                    await self._changed.wait()
-
-    async def _have_missed_asked_for(self) -> None:
-        try:
-            await self._ring()
-        except Retryable:
-            self._missed = True
-            raise
+                    await self._notices.news.wait()
 
     def _take(self, candle: Candle) -> None:
         self._heard_ms = now_ms = self._clock.now_ms()
@@ -201,7 +185,7 @@ class Live:
             return self._complaints.tell(error)
         if candle.open_ms > self._last_candle_ms:
             if not self._last_candle_ms:
-                self._changed.set()  # readiness waits for this
+                self._notices.news.set()  # readiness waits for this
             self._last_candle_ms = candle.open_ms
         if message is not None:
             self._buffer.put(message)
@@ -214,24 +198,20 @@ class Live:
         if lost.since_ms is not None:
             self._broken.add(number)
         if was_up:
-            self._tell(Kind.LOST, lost.reason, markets=self._lines.markets(number), since_ms=lost.since_ms or 0)
-        self._changed.set()
-
-    def _tell(self, kind: Kind, detail: str, market: Instrument | None = None, **facts: int) -> None:
-        name = market.symbol if market else ""
-        self._happened.append(happening(kind, self._exchange.name, self._clock.now_ms(), detail, name, facts))
-        del self._happened[:-MOST_EVENTS]
-        self._changed.set()
+            self._notices.tell(
+                Kind.LOST, lost.reason, markets=self._lines.markets(number), since_ms=lost.since_ms or 0
+            )
+        self._notices.news.set()
 
     def _regain(self, number: int) -> None:
         log.info("Connected", exchange=self._exchange.name, shard=number, symbols=self._lines.markets(number))
         self._up.add(number)
         self._last_error = ""
-        self._tell(Kind.CONNECTED, "", markets=self._lines.markets(number))
+        self._notices.tell(Kind.CONNECTED, "", markets=self._lines.markets(number))
         if number in self._broken:
             self._broken.remove(number)
-            self._missed = True
-        self._changed.set()
+            self._notices.miss()
+        self._notices.news.set()
 
     def _fields(self) -> dict[str, str | int]:
         now_ms = self._clock.now_ms()
