@@ -126,9 +126,9 @@ async def test_what_is_missed_while_the_last_miss_is_told_of_is_told_of_too(
             await eventually(lambda: has(redis_client, state="connected"))
             losses.release()
             await eventually(lambda: _is(asked, 1))
-            seen = len(job._happened)
+            seen = len(job._notices._happened)
             losses.release()
-            await eventually(lambda: _is(job._happened, seen + 2))  # lost and connected again
+            await eventually(lambda: _is(job._notices._happened, seen + 2))  # lost and connected again
             go_on.set()
             await eventually(lambda: _is(asked, 2))
         await http.close()
