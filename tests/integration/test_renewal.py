@@ -9,8 +9,8 @@ from itertools import count
 from websockets.asyncio.server import ServerConnection
 
 from common.clock import Clock
-from common.errors import Malformed
-from common.market import Candle
+from common.market import Candle, Instrument
+from common.ports import Subscription
 from fetchers import registry
 from fetchers.complaints import Complaints
 from fetchers.events import Connected, Event, Lost, Stale
@@ -108,6 +108,31 @@ async def test_while_the_next_connection_brings_nothing_the_old_one_stays() -> N
     assert (sorts(seen), server.closed[:2]) == ([Connected, Candle], [1, 0])
 
 
+async def test_a_connection_that_confirms_but_brings_no_candle_does_not_take_the_place_of_one_that_does() -> None:
+    okx = limited(registry.get("okx"), lifetime_s=600)
+    market = Instrument("okx", "BTC", "USDT", "BTC-USDT", "BTC", "USDT")
+    arg = {"channel": "candle1m", "instId": "BTC-USDT"}
+    row = [str(T0), "1", "1", "1", "1", "5", "5", "5", "0"]
+
+    class Mute(Server):
+        async def talk(self, socket: ServerConnection) -> None:
+            number = next(self._numbers)
+            try:
+                await socket.recv()
+                await socket.send(json.dumps({"event": "subscribe", "arg": arg, "connId": "a"}))
+                while True:
+                    if number != 1:
+                        await socket.send(json.dumps({"arg": arg, "data": [row]}))
+                    await asyncio.sleep(TICK_S)
+            finally:
+                self.closed.append(number)
+
+    server = Mute()
+    async with exchange_server(server.talk) as url:
+        seen = await events(url, gone(server, 0), exchange=okx, instruments=[market], clock=Clock(RATE, now_ms()))
+    assert ({type(one) for one in seen}, server.closed[:2]) == ({Connected, Candle, Subscription}, [1, 0])
+
+
 async def test_one_that_ends_before_the_next_is_up_is_told_as_lost() -> None:
     class Hasty(Server):
         def allows(self, number: int) -> bool:
@@ -160,9 +185,14 @@ async def test_a_market_that_an_exchange_forgot_is_subscribed_to_again_and_the_o
                 await asyncio.sleep(0.02)
 
     async with exchange_server(talk) as url:
-        until = lambda seen: isinstance(seen[-1], Stale)  # noqa: E731
+        until = lambda seen: asked.qsize() >= 3  # noqa: E731
         seen = await events(
             url, until, exchange=registry.get("binance"), instruments=[BTC, ETH], clock=Clock(RATE, now_ms())
         )
-    assert (seen[-1].instrument, sorts(seen)) == (ETH, [Connected, Candle, Stale])
-    assert not any(isinstance(one, Malformed) for one in seen)
+    said = [json.loads(asked.get_nowait()) for _ in range(3)]
+    assert [(one["method"], one["params"]) for one in said] == [
+        ("SUBSCRIBE", ["btcusdt@kline_1m", "ethusdt@kline_1m"]),
+        ("UNSUBSCRIBE", ["ethusdt@kline_1m"]),
+        ("SUBSCRIBE", ["ethusdt@kline_1m"]),
+    ]
+    assert {one.instrument for one in seen if isinstance(one, Stale)} == {ETH}

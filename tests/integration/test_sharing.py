@@ -106,6 +106,7 @@ async def test_who_comes_takes_its_share_and_who_ends_gives_it_back(redis_client
             assert 10 < len(two.now) < 50, "it knew of the first from the beginning"
             assert one.now | two.now == ALL
             await eventually(are_split(one, two))
+            assert (one.told[:2], one.processes[:2]) == ([ALL, ALL], [1, 2]), "what moves is kept for a lease"
             assert two.now and one.now
             assert (one.processes[-1], two.processes[-1]) == (2, 2), "they share the connections a minute, too"
             assert one.listed[-1] == two.listed[-1] == ALL
