@@ -34,6 +34,8 @@ def configuration() -> dict[str, Any]:
         "broker_url": settings.celery_broker_url,
         "broker_transport": "celery_app.broker:Transport",
         "broker_connection_retry_on_startup": True,
+        # A Redis that is full, or cannot save, refuses commands: that is waited out as one that is away.
+        "broker_channel_error_retry": True,
         "broker_transport_options": {"visibility_timeout": VISIBILITY_S},
         "task_queues": [_queue(name) for name in (*map(queue_of, registry.names()), COMMON_QUEUE)],
         "task_default_queue": COMMON_QUEUE,

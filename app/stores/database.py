@@ -30,6 +30,12 @@ _LOST = (
     asyncpg.DeadlockDetectedError,
 )
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+#: It answers, but cannot do it now: its disk or memory is full, a disk fails, or it is a standby that may not write.
+_UNABLE = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 
 
 class Database:
@@ -73,7 +79,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (*_LOST, *_REFUSED, asyncpg.InterfaceError, DBAPIError) as error:
+        except (*_LOST, *_REFUSED, *_UNABLE, asyncpg.InterfaceError, DBAPIError) as error:
             meaning = self._meaning(error)
             if meaning is None:
                 raise
@@ -90,6 +96,8 @@ class Database:
             return Retryable(
                 f"PostgreSQL at {self._address} cannot be reached: {str(error) or type(error).__name__}"
             )
+        if isinstance(error, _UNABLE):
+            return Retryable(f"PostgreSQL at {self._address} cannot do it now: {error}")
         return None
 
 
