@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging.handlers
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -14,8 +13,8 @@ from typing import Any
 import psutil
 import structlog
 
-from app.log import rotated
 from app.processes import Process, die_with_parent, identify
+from app.role_log import RoleLog
 
 #: Real seconds before the first restart; doubled each time up to the second figure, reset by a life of the third.
 BACK_OFF_S = (0.5, 30.0, 60.0)
@@ -140,7 +139,7 @@ class _Child:
                 except OSError as error:
                     self._warn("cannot start", reason=str(error))
                     return 0, 127
-            life.create_task(_copy(ours, self._role))
+            life.create_task(_copy(ours, self._log()))
             try:
                 self._set(spawned.pid)
                 code = await spawned.wait()
@@ -148,6 +147,12 @@ class _Child:
                 self.kill()  # what it started must not outlive it, or the next life would meet its ports taken
                 self._set(None)
         return loop.time() - began_s, code
+
+    def _log(self) -> RoleLog:
+        def complain(reason: str) -> None:
+            self._warn("its log cannot be written; it goes on without", reason=reason)
+
+        return RoleLog(self._role.log, rotates_itself=self._role.rotates_log, complain=complain)
 
     def _set(self, pid: int | None) -> None:
         self.process = None
@@ -204,12 +209,9 @@ async def _lines(pipe: int) -> AsyncIterator[bytes]:
         transport.close()
 
 
-async def _copy(pipe: int, role: Role) -> None:
+async def _copy(pipe: int, log: RoleLog) -> None:
     """Append what a role prints to its log file."""
-    path = role.log
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8") if role.rotates_log else rotated(path)
-    with contextlib.closing(handler):
+    with contextlib.closing(log):
         async for line in _lines(pipe):
             if text := line.decode(errors="replace").rstrip("\n"):
-                handler.emit(logging.LogRecord(role.name, logging.INFO, "", 0, text, None, None))
+                log.write(text)

@@ -30,7 +30,7 @@ _LOST = (
     asyncpg.DeadlockDetectedError,
 )
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-#: It answers, but cannot do it now: its disk or memory is full, a disk fails, or it is a standby that may not write.
+#: It answers, but cannot do it now: its disk or memory is full, a disk fails, or it may not write, as a standby.
 _UNABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,

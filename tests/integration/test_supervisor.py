@@ -5,10 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from app.processes import Process, identify, stop_leftovers
 from app.supervisor import Role, Supervisor
@@ -111,6 +114,31 @@ async def test_what_a_dead_role_started_dies_too(world: World) -> None:
         await until(lambda: not grandchild.alive())
         await supervisor.stop_all_but([], 0.1)
     await until(lambda: all(_gone(int(pid)) for pid in world.said("parent")))
+
+
+@pytest.mark.parametrize("rotates_log", [False, True])
+async def test_a_full_disk_costs_lines_of_the_log_and_no_role(
+    world: World, rotates_log: bool, tmp_path: Path
+) -> None:
+    code = "import sys, time; print('up', flush=True); open(sys.argv[1], 'a').write('x'); time.sleep(600)"
+    full = replace(world.role("one", code, str(tmp_path / "lives")), rotates_log=rotates_log)
+    full.log.symlink_to("/dev/full")
+    with capture_logs() as logs:
+        async with Supervisor(world.changed, FAST) as supervisor:
+            supervisor.start(full)
+            supervisor.start(world.role("other", POLITE, str(tmp_path / "order"), "other"))
+            for lives in ("x", "xx"):
+                await until(partial(has_lived, tmp_path, lives))
+                await until(lambda: "one" in world.living)
+                os.kill(world.living["one"].pid, signal.SIGKILL)
+            await until(partial(has_lived, tmp_path, "xxx"))
+            assert world.said("other") == ["up"]
+    told = [one for one in logs if one["event"].startswith("its log cannot be written")]
+    assert {(one["role"], one["reason"]) for one in told} == {("one", "No space left on device")}
+
+
+def has_lived(folder: Path, marks: str) -> bool:
+    return (folder / "lives").exists() and (folder / "lives").read_text() == marks
 
 
 async def test_an_error_in_the_body_stops_everything_and_arrives_as_it_is(world: World) -> None:
