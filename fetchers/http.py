@@ -11,6 +11,7 @@ from common.clock import Clock
 from common.errors import Blocked, Rejected, Retryable
 from common.ports import Budget, Exchange, Priority, Request, Spending
 from common.span import floor_minute
+from fetchers.certificates import disbelieved
 
 #: Real seconds for a whole answer, and for its parts.
 ANSWER_S, CONNECT_S, SILENT_S = 90, 10, 30
@@ -128,4 +129,4 @@ def back_off_s(failures: int, told_s: float | None = None) -> float:
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return disbelieved(error) or str(error) or type(error).__name__

@@ -16,6 +16,7 @@ from common.errors import CandlehouseError, Ending, Malformed, Retryable
 from common.market import Candle, Instrument
 from common.ports import Exchange, Session
 from fetchers.answers import blocked
+from fetchers.certificates import disbelieved
 from fetchers.complaints import Complaints
 from fetchers.events import Connected, Event, Lost
 from fetchers.http import BLOCKED_S, PAUSE_S, HttpClient
@@ -226,7 +227,7 @@ class _Watch:
 def _reason(error: BaseException, exchange: Exchange) -> str:
     if isinstance(error, InvalidStatus) and error.response.status_code in (403, 451):
         return str(blocked(exchange.name.capitalize(), error.response.status_code))
-    return str(error) or type(error).__name__
+    return disbelieved(error) or str(error) or type(error).__name__
 
 
 def _told_s(error: Exception) -> float | None:
