@@ -20,6 +20,10 @@ class Clock:
         real_ms = time.time_ns() // 1_000_000
         return real_ms if self.rate == 1 else self.anchor_ms + round((real_ms - self.anchor_ms) * self.rate)
 
+    def steady_ms(self) -> int:
+        """Milliseconds since some moment, which go on evenly when the machine's time is set: for what lasts."""
+        return round(time.monotonic_ns() * self.rate / 1_000_000)
+
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of this clock's time."""
         await asyncio.sleep(seconds / self.rate)

@@ -21,7 +21,7 @@ class Pace:
         self._most = max(1, self._per_minute // processes)
 
     async def turn(self) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.steady_ms()
         is_full = len(self._turns) >= self._most
         turn_ms = max(now_ms, self._turns[-self._most] + 60_000 + MARGIN_MS) if is_full else now_ms
         self._turns.append(turn_ms)

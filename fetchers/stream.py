@@ -191,12 +191,13 @@ class _Watch:
         self._clock = clock
         self._rhythm = rhythm
         self.heard_ms: int | None = None
+        self._heard_steady_ms = 0
         #: Why the connection was cut; empty for one that ended otherwise.
         self.verdict = ""
 
     @contextmanager
     def over(self, socket: ClientConnection) -> Iterator[None]:
-        self.heard_ms = self._clock.now_ms()
+        self.hear()
         self._plan(socket)
         try:
             yield
@@ -206,6 +207,7 @@ class _Watch:
     def hear(self) -> int:
         """A frame came; the time."""
         self.heard_ms = now_ms = self._clock.now_ms()
+        self._heard_steady_ms = self._clock.steady_ms()
         return now_ms
 
     def _plan(self, socket: ClientConnection) -> None:
@@ -213,10 +215,9 @@ class _Watch:
         self._timer = asyncio.get_running_loop().call_later(real_s, self._look, socket)
 
     def _look(self, socket: ClientConnection) -> None:
-        now_ms = self._clock.now_ms()
-        if now_ms - (self.heard_ms or 0) >= self._silence_s * 1000:
+        if self._clock.steady_ms() - self._heard_steady_ms >= self._silence_s * 1000:
             self.verdict = f"silent for {self._silence_s:g} s"
-        elif self._rhythm.is_dead(now_ms):
+        elif self._rhythm.is_dead(self._clock.now_ms()):
             self.verdict = "no candle though its markets are heard of more often"
         if self.verdict:
             socket.transport.abort()

@@ -246,3 +246,42 @@ async def test_an_exchange_that_wants_no_ping_hears_none() -> None:
     async with exchange_server(listening) as url:
         await events(url, losses(1), exchange=exchange, clock=Clock(300))
     assert heard == exchange.session([BTC]).to_send()
+
+
+class SetClock(Clock):
+    """A machine's clock that somebody sets."""
+
+    __setattr__ = object.__setattr__
+    set_by_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.set_by_ms
+
+
+async def test_a_clock_set_forward_is_no_silence() -> None:
+    clock = SetClock()
+
+    async def talk(socket: ServerConnection) -> None:
+        for volume in range(1, 4):
+            await socket.send(kline(T0, volume))
+            await asyncio.sleep(0.2)
+            clock.set_by_ms = 60_000
+            await asyncio.sleep(0.8)
+
+    async with exchange_server(talk) as url:
+        seen = await events(url, told_candles(3), exchange=limited(BINANCE, silence_s=2), clock=clock)
+    assert [type(one) for one in seen] == [Connected, Candle, Candle, Candle]
+
+
+async def test_a_clock_set_back_hides_no_silence() -> None:
+    clock = SetClock()
+
+    async def talk(socket: ServerConnection) -> None:
+        await socket.send(kline(T0, 1))
+        await asyncio.sleep(0.5)
+        clock.set_by_ms = -60_000
+        await socket.wait_closed()
+
+    async with exchange_server(talk) as url:
+        seen = await events(url, losses(1), exchange=limited(BINANCE, silence_s=2), clock=clock)
+    assert seen[-1].reason == "silent for 2 s"
