@@ -4,7 +4,7 @@ RUN := $(VENV)/bin
 DEMO ?= 0
 ARGS ?=
 
-.PHONY: help up test lint bench soak faults lock clean
+.PHONY: help up test lint bench soak soak-live faults lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make lint        style and types"
 	@echo "make bench       figures, one JSON line each"
 	@echo "make soak        an hour of the market in a minute: eight workers within the limits (CLOCK_RATE=1: a real hour)"
+	@echo "make soak-live   three days of live candles with a disconnect a minute, in 72 minutes: memory (CLOCK_RATE, HOURS)"
 	@echo "make faults      rounds of kill -9 for commands, workers and servers (ROUNDS=50 SEED=1)"
 	@echo "make lock        choose package versions anew (needs uv)"
 	@echo "make clean       remove what make installed; your data in local_data stays"
@@ -35,6 +36,9 @@ bench: $(VENV)/.dev node_modules/.dev
 
 soak: $(VENV)/.dev
 	@exec $(RUN)/python -m tests.soak
+
+soak-live: $(VENV)/.dev
+	@exec $(RUN)/python -m tests.soak.live
 
 ROUNDS ?= 50
 SEED ?= 1

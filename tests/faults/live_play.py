@@ -86,7 +86,7 @@ class LivePlay:
         }
         self.listener = Listener(f"127.0.0.1:{port}", round_.exchange)
         self.start_ms = self.end_ms = 0
-        self._running: dict[str, Program] = {}
+        self.running: dict[str, Program] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "LivePlay":
@@ -121,13 +121,13 @@ class LivePlay:
                 await self._for_a_while(for_s, "late_correction", delay_s=20)
             case Blow.STREAM | Blow.UPDATE | Blow.WORKER | Blow.BEAT | Blow.WEB:
                 role = "stream 1" if blow is Blow.STREAM else blow.name.lower()
-                self._running[role].kill()
+                self.running[role].kill()
                 await asyncio.sleep(for_s)
                 await self._start(role)
             case Blow.FROZEN_STREAM:
-                self._running["stream 2"].freeze()
+                self.running["stream 2"].freeze()
                 await asyncio.sleep(for_s + 8)  # longer than its lease
-                self._running["stream 2"].thaw()
+                self.running["stream 2"].thaw()
             case Blow.POSTGRES:
                 self.servers.postgres.kill()
                 await asyncio.sleep(for_s)
@@ -147,7 +147,7 @@ class LivePlay:
     async def _start(self, role: str) -> None:
         """What keeps a role running is not played: it is started again as a supervisor would."""
         log = self.folder / f"{role.replace(' ', '')}-{time.monotonic_ns()}.log"
-        self._running[role] = await self._stack.enter_async_context(
+        self.running[role] = await self._stack.enter_async_context(
             program(self.environment, log, *self._commands[role])
         )
 
@@ -155,6 +155,6 @@ class LivePlay:
         """Roles that ended by themselves, and their status."""
         return {
             role: one.process.returncode
-            for role, one in self._running.items()
+            for role, one in self.running.items()
             if one.process.returncode is not None
         }
