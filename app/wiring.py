@@ -84,7 +84,14 @@ def open_http(settings: Settings, redis: Redis) -> HttpClient:
     time = clock(settings)
     names = registry.names()
     budgets = {
-        name: RedisBudget(redis, name, budget_weight(settings, name), time, settings.egress_address)
+        name: RedisBudget(
+            redis,
+            name,
+            budget_weight(settings, name),
+            time,
+            settings.egress_address,
+            budget_weight_per_second(settings, name),
+        )
         for name in names
     }
     return HttpClient({name: settings.rest_url(name) for name in names}, budgets, time)
@@ -93,3 +100,12 @@ def open_http(settings: Settings, redis: Redis) -> HttpClient:
 def budget_weight(settings: Settings, exchange: str) -> int:
     """The rate units a minute that we allow ourselves."""
     return max(1, int(settings.weight_per_minute(exchange) * settings.budget_share))
+
+
+def budget_weight_per_second(settings: Settings, exchange: str) -> float | None:
+    """The same of a second, where the exchange limits that, too; a setting for the minute holds in proportion."""
+    limits = registry.get(exchange).limits
+    if limits.weight_per_second is None:
+        return None
+    settings_share = settings.weight_per_minute(exchange) / limits.weight_per_minute
+    return limits.weight_per_second * settings_share * settings.budget_share

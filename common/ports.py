@@ -39,6 +39,7 @@ class Limits:
     """What the exchange allows, as its documents state it.
 
     weight_per_minute         REST rate units a minute and address
+    weight_per_second         and of these so many a second at most; None where a minute's may come at once
     page_minutes              candles in the largest page
     subscriptions_per_socket  series on one WebSocket connection
     connections_per_minute    new WebSocket connections a minute
@@ -57,6 +58,7 @@ class Limits:
     messages_per_second: float
     silence_s: float = 60
     settle_s: float = 90
+    weight_per_second: float | None = None
     reach_minutes: int | None = None
     lifetime_s: float | None = None
     ping_s: float | None = None

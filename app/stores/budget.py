@@ -69,11 +69,18 @@ class RedisBudget:
     """Shared by every process that asks this exchange anything from the same address (`egress`, by its name)."""
 
     def __init__(
-        self, redis: Redis, exchange: str, weight_per_minute: int, clock: Clock, egress: str = ""
+        self,
+        redis: Redis,
+        exchange: str,
+        weight_per_minute: int,
+        clock: Clock,
+        egress: str = "",
+        weight_per_second: float | None = None,
     ) -> None:
         self._exchange = exchange
         self._keys = [budget_key(exchange, egress)]
         self._limit = weight_per_minute
+        self._a_second = weight_per_second or 0
         self._clock = clock
         self._told = _Told()
         self._acquire, self._settle, self._refuse = (
@@ -105,7 +112,7 @@ class RedisBudget:
         times = round(UNDER_WAY_S * real_s_ms), round(LONGEST_NAP_S * 1000), round(PATIENCE_S * 1000)
         asked = self._clock.now_ms(), wanted.weight, wanted.priority, self._limit, wanted.id, since_ms
         slack_ms = round(LONGEST_NAP_S * 1000 + LATE_S * real_s_ms)
-        args = (*asked, *times, secrets.token_hex(4), *told, slack_ms)
+        args = (*asked, *times, secrets.token_hex(4), *told, slack_ms, self._a_second)
         with translated():
             wait_ms, epoch, seq, quiet_ms, reason, said = await self._acquire(keys=self._keys, args=args)
         self._told = _Told(epoch.decode(), int(seq), int(quiet_ms), reason.decode(), said.decode())
@@ -151,4 +158,5 @@ def _time_text(ms: int) -> str:
 
 async def nap(clock: Clock, wait_ms: int) -> None:
     """Some of the time to wait."""
-    await clock.sleep(min(wait_ms / 1000, LONGEST_NAP_S) + random.uniform(0, JITTER_S))
+    nap_s = min(wait_ms / 1000, LONGEST_NAP_S)
+    await clock.sleep(nap_s + random.uniform(0, min(JITTER_S, nap_s)))

@@ -1,6 +1,7 @@
 """The rate budget of one exchange within one process, for programs without a Redis; it knows no priorities."""
 
 import secrets
+from math import ceil
 from typing import NamedTuple
 
 from app.stores.budget import LONGEST_NAP_S, nap
@@ -23,8 +24,10 @@ class _Spent(NamedTuple):
 class MemoryBudget:
     """The same promises as RedisBudget's, as far as one process can keep them."""
 
-    def __init__(self, weight_per_minute: int, clock: Clock) -> None:
+    def __init__(self, weight_per_minute: int, clock: Clock, weight_per_second: float | None = None) -> None:
         self._limit = weight_per_minute
+        self._a_second = weight_per_second
+        self._paced_ms = 0
         self._clock = clock
         self._spent: dict[str, _Spent] = {}
         self._quiet_until_ms = 0
@@ -65,6 +68,10 @@ class MemoryBudget:
         }
         used = sum(one.weight for one in self._spent.values())
         if not used or used + wanted.weight <= self._limit:
+            if self._a_second and self._paced_ms > now_ms:
+                return self._paced_ms - now_ms
+            if self._a_second:
+                self._paced_ms = now_ms + ceil(1000 * wanted.weight / self._a_second)
             self._spent[wanted.id] = _Spent(wanted.weight, None)
             return 0
         answered = sorted(one.answered_ms for one in self._spent.values() if one.answered_ms is not None)

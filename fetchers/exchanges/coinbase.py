@@ -116,6 +116,7 @@ class Coinbase:
     # connection are not documented.
     limits = Limits(
         weight_per_minute=600,
+        weight_per_second=10,
         page_minutes=300,
         subscriptions_per_socket=100,
         connections_per_minute=60,

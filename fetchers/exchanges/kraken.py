@@ -151,6 +151,7 @@ class Kraken:
     # these are modest.
     limits = Limits(
         weight_per_minute=60,
+        weight_per_second=1,
         page_minutes=_REACH_MINUTES,
         subscriptions_per_socket=250,
         connections_per_minute=15,

@@ -123,6 +123,7 @@ class Okx:
     # which the newest candles cost 1 and all else 2. Three connections and three messages a second are allowed.
     limits = Limits(
         weight_per_minute=1200,
+        weight_per_second=20,
         page_minutes=100,
         subscriptions_per_socket=500,
         connections_per_minute=60,

@@ -2,7 +2,7 @@
 
 Binance counts weight by address and by minutes of its own clock; over it, 429 until the minute ends, and whoever
 goes on is banned: two minutes, then twice as long each time, three days at most (rest-api.md). Bittrex counts
-calls, and begins anew each minute; Coinbase and Kraken, whose limits are by the second, do so here. Bitfinex says
+calls, and begins anew each minute. Coinbase says 10 calls a second and address, Kraken about one. Bitfinex says
 30 calls a minute and endpoint, not which minutes: here no 60 seconds may hold more, and who exceeds them is
 refused for 60 s (rest-public-candles, v1 introduction). Bybit counts requests by address: no 5 seconds may hold
 more than 600, and who exceeds them is banned for ten minutes. OKX counts requests by endpoint: no 2 seconds may
@@ -17,8 +17,8 @@ from common.clock import Clock
 from common.span import MINUTE_MS, floor_minute
 
 #: What a window may hold: a minute that the clock begins, or, of those named below, the time before each request.
-STATED = {"binance": 6000, "bitfinex": 30, "bittrex": 60, "bybit": 600, "coinbase": 600, "kraken": 60, "okx": 40}
-SLIDING_MS = {"bitfinex": MINUTE_MS, "bybit": 5000, "okx": 2000}
+STATED = {"binance": 6000, "bitfinex": 30, "bittrex": 60, "bybit": 600, "coinbase": 10, "kraken": 1, "okx": 40}
+SLIDING_MS = {"bitfinex": MINUTE_MS, "bybit": 5000, "okx": 2000, "coinbase": 1000, "kraken": 1000}
 #: Exchanges that count each endpoint by itself.
 BY_PATH = frozenset({"bitfinex", "okx"})
 BYBIT_BAN_MS = 600_000

@@ -27,18 +27,18 @@ LEAN = settings(
 )
 _names = itertools.count()
 
-#: (limit, clock) -> what each of an exchange's clients holds.
-Make = Callable[[int, Clock], Callable[[], Budget]]
+#: (limit, clock, limit a second) -> what each of an exchange's clients holds.
+Make = Callable[..., Callable[[], Budget]]
 
 
 @pytest.fixture(params=["redis", "memory"])
 def make(request: pytest.FixtureRequest, redis_client: redis.asyncio.Redis) -> Make:
-    def in_redis(limit: int, clock: Clock) -> Callable[[], Budget]:
+    def in_redis(limit: int, clock: Clock, a_second: float | None = None) -> Callable[[], Budget]:
         name = f"exchange{next(_names)}"
-        return lambda: RedisBudget(redis_client, name, limit, clock)
+        return lambda: RedisBudget(redis_client, name, limit, clock, "", a_second)
 
-    def in_memory(limit: int, clock: Clock) -> Callable[[], Budget]:
-        budget = MemoryBudget(limit, clock)
+    def in_memory(limit: int, clock: Clock, a_second: float | None = None) -> Callable[[], Budget]:
+        budget = MemoryBudget(limit, clock, a_second)
         return lambda: budget
 
     return in_redis if request.param == "redis" else in_memory
@@ -191,6 +191,24 @@ async def test_many_clients_together_stay_within_one_limit(make: Make) -> None:
     assert len(spent) == 75
     assert most_in_a_minute(spent) == 30
     assert clock.now_ms() - min(ms for ms, _ in spent) < 4 * MINUTE_MS
+
+
+async def test_where_the_exchange_limits_the_second_too_no_second_holds_more(make: Make) -> None:
+    clock, spent = PatientClock(), list[tuple[float, int]]()
+    client_of = make(600, clock, 10)
+
+    async def ask(weight: int) -> None:
+        client = client_of()
+        spending = await client.acquire(weight)
+        spent.append((clock.now_ms(), weight))
+        await client.settle(spending)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for weight in (1, 2, 5, 1, 1) * 6:
+            tasks.create_task(ask(weight))
+    seconds = [sum(w for ms, w in spent if start <= ms < start + 1000) for start, _ in spent]
+    assert (len(spent), max(seconds) <= 10 + 4) == (30, True), "the last to begin may weigh beyond its end"
+    assert 5_000 <= max(spent)[0] - min(spent)[0] < 12_000, "60 units, ten a second"
 
 
 async def test_what_is_live_is_served_before_history_that_has_waited_longer(

@@ -1,10 +1,14 @@
 """REST requests stay within the budget, and every trouble has one of two names."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import redis.asyncio
 
+from app import wiring
+from app.settings import load_settings
 from app.stores.budget import RedisBudget
 from app.stores.memory_budget import MemoryBudget
 from common.clock import Clock
@@ -13,7 +17,8 @@ from common.ports import Priority, Request, Spending
 from fetchers import registry
 from fetchers.http import HttpClient, back_off_s
 from tests.fixtures.live import LeapClock, http_client
-from tests.fixtures.simulator import Simulator, simulator
+from tests.fixtures.simulator import Simulator, running_simulator, simulator
+from tests.fixtures.workers import environment
 
 __all__ = ["simulator"]
 
@@ -231,3 +236,20 @@ def test_back_off_grows_to_a_limit_and_never_undercuts_what_was_told() -> None:
 
 async def test_a_client_connects_to_nothing_before_it_is_asked() -> None:
     await HttpClient({"binance": "http://127.0.0.1:1"}, {"binance": MemoryBudget(1, Clock())}, Clock()).close()
+
+
+async def test_an_exchange_that_limits_the_second_is_never_asked_too_fast(
+    redis_client: redis.asyncio.Redis, postgres_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Coinbase answers the eleventh request of a second with 429, which keeps everybody quiet for a minute."""
+    with running_simulator(enforce_limits=True) as simulator:
+        around = environment(simulator, postgres_url, redis_url, tmp_path, COINBASE_WEIGHT_PER_MINUTE="600")
+        exchange, client = (
+            registry.get("coinbase"),
+            wiring.open_http(load_settings(around, "/nowhere"), redis_client),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(24):
+                tasks.create_task(client.get(exchange, exchange.instruments_request()))
+        await client.close()
+        assert [one["status"] for one in simulator.get("/_sim/verdicts")] == [200] * 24

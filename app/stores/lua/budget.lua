@@ -6,6 +6,7 @@
 -- hold:{id}              "weight who until": in flight; answered at `until` (ms) at the latest
 -- wait:{id}              "weight who since until": wants weight since then (ms), and lapses
 -- limit:{weight}         the second in which somebody last kept to that limit
+-- paced                  when (ms) the next may ask, where the exchange also has a limit a second
 --
 -- Weight counts while it is in flight and for a window after its answer. The server counted it at some moment in
 -- between, so no minute of the server's, wherever it begins, holds more than the limit.

@@ -1,7 +1,7 @@
 -- Spend weight, or say how many milliseconds to wait.
 local weight, who, limit, id, since = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local hold_ms, nap_ms, patience_ms = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local slack_ms = tonumber(ARGV[16])
+local slack_ms, per_second = tonumber(ARGV[16]), tonumber(ARGV[17])
 local fresh, known, known_seq = ARGV[10], ARGV[11], tonumber(ARGV[12])
 local epoch, seq = plain.epoch, tonumber(plain.seq or '0')
 
@@ -48,6 +48,12 @@ if who == 'live' and waiting.history > 0 and live > 0 and live + weight > half t
 
 -- What is heavier than the limit has a window for itself.
 if used + ahead + weight <= limit or (used == 0 and ahead == 0) then
+  if per_second > 0 then
+    -- One after the other, evenly: then no second holds more, wherever it begins.
+    local paced = tonumber(plain.paced or '0')
+    if paced > now then return wait(paced - now) end
+    redis.call('HSET', key, 'paced', now + math.ceil(1000 * weight / per_second))
+  end
   seq = math.max(seq, known_seq) + 1
   redis.call('HDEL', key, 'wait:' .. id)
   redis.call('HSET', key, 'seq', seq, 'hold:' .. id, string.format('%d %s %d', weight, who, now + hold_ms))
