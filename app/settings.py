@@ -29,7 +29,7 @@ from app.settings_exchanges import EXCHANGE_SUFFIXES, variables
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import DEMO_EXCHANGES, simulated
-from app.settings_values import MAJORS, Level, Port, Positive, Url
+from app.settings_values import MAJORS, Level, Port, Ports, Positive, Url
 from common.errors import BadInput
 from fetchers import registry
 
@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     celery_port: Port = 5566
     simulator_port: Port = 9900
     simulator_host: str = "127.0.0.1"
+    metrics_ports: Ports = "9310-9399"
     bind_address: str = "127.0.0.1"
     listen_address: str = ""
     web_token: SecretStr | None = None

@@ -17,6 +17,7 @@ _SHARED = (
     "web_port",
     "celery_port",
     "simulator_port",
+    "metrics_ports",
 )
 
 

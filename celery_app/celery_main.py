@@ -7,5 +7,7 @@ from celery import Celery
 
 from celery_app.configuration import configuration
 
-app = Celery("candlehouse", include=["celery_app.tasks", "celery_app.celery_tasks", "celery_app.on_start"])
+MODULES = [f"celery_app.{name}" for name in ("tasks", "celery_tasks", "on_start", "counting")]
+
+app = Celery("candlehouse", include=MODULES)
 app.add_defaults(configuration)

@@ -1,7 +1,10 @@
 """What a worker does when it starts: its queues, its log, work that was left behind; and beat's first word."""
 
 import asyncio
+import atexit
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -9,11 +12,15 @@ from celery import bootsteps, signals
 
 from app import wiring
 from app.log import configure
+from app.metrics import worker
+from app.metrics.exporting import exporting
 from app.settings import Settings, load_settings
 from app.stores import heartbeat
+from celery_app import counting
 from celery_app.celery_main import app
 from celery_app.configuration import COMMON_QUEUE, queue_of
 from celery_app.orders import order
+from celery_app.worker_loop import WorkerLoop
 from common.errors import Retryable
 
 log = structlog.get_logger(__name__)
@@ -57,8 +64,18 @@ def _served(celery: Any) -> list[str]:
     return [exchange for exchange in load_settings().exchange_names if queue_of(exchange) in queues]
 
 
-def _tell_beat(**_: Any) -> None:
+def _begin_beat(**_: Any) -> None:
     asyncio.run(_told(load_settings()))
+    atexit.register(WorkerLoop(_beating).close)
+
+
+@asynccontextmanager
+async def _beating() -> AsyncIterator[None]:
+    """Beat has no event loop of its own to tell of itself on."""
+    settings = load_settings()
+    async with wiring.open_redis(settings) as redis, exporting(settings, redis, "beat") as exporter:
+        exporter.show(worker.ORDER_FIGURES, counting.OWN.tell_orders)
+        yield
 
 
 async def _told(settings: Settings) -> None:
@@ -66,7 +83,7 @@ async def _told(settings: Settings) -> None:
         await heartbeat.tell_beat(redis, wiring.clock(settings).now_ms())
 
 
-signals.beat_init.connect(_tell_beat)
+signals.beat_init.connect(_begin_beat)
 signals.celeryd_after_setup.connect(_serve_common_queue)
 signals.setup_logging.connect(_log_our_way)
 signals.worker_ready.connect(_begin)

@@ -13,7 +13,7 @@ from app.jobs.reconcile import Reconcile
 from app.jobs.repair import plan_failed
 from app.stores import events
 from app.stores.budget import budget_state
-from app.stores.heartbeat import ring, rung
+from app.stores.heartbeat import note_end, note_pass, ring, rung
 from celery_app import chain
 from celery_app.orders import order_work
 from celery_app.worker_loop import Resources
@@ -91,7 +91,7 @@ async def begin_healing(r: Resources, exchange: str) -> str | None:
     if not await rung(r.redis, exchange):
         return None
     if (token := await begin_pass(r, exchange)) is None:
-        await ring(r.redis, exchange)
+        await ring(r.redis, exchange, r.clock.now_ms())
     return token
 
 
@@ -99,6 +99,8 @@ async def reconcile(r: Resources, name: str, token: str, left: list[int] | None)
     """One slice of a pass: the symbol ids that are left, and after how many real seconds to look at them."""
     if not await chain.is_current(r.redis, chain.of_pass(name), token):
         return [], 0
+    if left is None:
+        await note_pass(r.redis, name, r.clock.now_ms())
     exchange = registry.get(name)
     known = (await r.stores.symbols.load(name, trading_only=True)).values()
     markets = {one.id: one.instrument for one in known if matches(r.settings.symbols, one.instrument)}
@@ -117,6 +119,8 @@ async def reconcile(r: Resources, name: str, token: str, left: list[int] | None)
     await r.stores.rollups.refresh()
     if not left:
         await chain.end(r.redis, chain.of_pass(name))
+        if not slice_.happened and (since_ms := await note_end(r.redis, name)) is not None:
+            r.figures.healed(name, (r.clock.now_ms() - since_ms) / 1000)
     return left, REST_S / r.clock.rate if slice_.spent >= slice_.allowance else 0
 
 

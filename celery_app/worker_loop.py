@@ -5,15 +5,21 @@ import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from celery import signals
 from redis.asyncio import Redis
 
 from app import wiring
+from app.metrics import requests, worker
+from app.metrics.exporting import exporting
+from app.metrics.worker import WorkFigures
 from app.settings import Settings, load_settings
 from app.stores.latest import LiveSink
+from celery_app import counting
+from celery_app.celery_main import app
+from celery_app.configuration import queue_of
 from common.clock import Clock
 from common.ports import Exchange, Priority
 from fetchers.history import Get
@@ -36,23 +42,41 @@ class Resources:
     http: HttpClient
     stores: wiring.Stores
     sink: LiveSink
+    figures: WorkFigures = field(default_factory=WorkFigures)
 
     def get(self, exchange: Exchange, priority: Priority = Priority.HISTORY) -> Get:
         return lambda request: self.http.get_retrying(exchange, request, priority=priority)
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings | None = None) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings | None = None, figures: WorkFigures | None = None
+) -> AsyncIterator[Resources]:
     """Nothing connects before its first use."""
     settings = settings or load_settings()
     clock, redis = wiring.clock(settings), wiring.open_redis(settings)
     http = wiring.open_http(settings, redis)
     try:
         async with wiring.open_stores(settings, role="worker") as stores:
-            yield Resources(settings, clock, redis, http, stores, LiveSink(redis, clock))
+            sink = LiveSink(redis, clock)
+            yield Resources(settings, clock, redis, http, stores, sink, figures or WorkFigures())
     finally:
         await http.close()
         await redis.aclose()
+
+
+@asynccontextmanager
+async def _working() -> AsyncIterator[Resources]:
+    """The same for a process that tells of its work."""
+    settings, queues = load_settings(), sorted(app.amqp.queues.consume_from)
+    served = ",".join(name for name in settings.exchange_names if queue_of(name) in queues)
+    async with (
+        open_resources(settings, counting.OWN) as resources,
+        exporting(settings, resources.redis, "worker", served, queues) as exporter,
+    ):
+        exporter.show(worker.FIGURES, resources.figures.tell)
+        exporter.show(requests.FIGURES, requests.requests_of(resources.http))
+        yield resources
 
 
 class WorkerLoop(Generic[T]):
@@ -120,7 +144,7 @@ def _started() -> WorkerLoop[Resources]:
     global _own
     with _lock:
         if _own is None:
-            _own = WorkerLoop(open_resources)
+            _own = WorkerLoop(_working)
         return _own
 
 

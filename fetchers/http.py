@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ import httpx
 
 from common.clock import Clock
 from common.errors import Blocked, Rejected, Retryable
+from common.histogram import Histogram
 from common.ports import Budget, Exchange, Priority, Request, Spending
 from common.span import floor_minute
 from fetchers.certificates import disbelieved
@@ -37,6 +39,8 @@ class HttpClient:
         self._rest_urls = rest_urls
         self._budgets = budgets
         self._clock = clock
+        #: How long answers took in real seconds, by exchange and HTTP status, or `none` where no answer came.
+        self.answered: dict[tuple[str, str], Histogram] = {}
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(SILENT_S, connect=CONNECT_S),
             headers={"user-agent": "candlehouse"},
@@ -47,12 +51,14 @@ class HttpClient:
         """The answer's body. Raises Retryable or Rejected, after telling everybody to be quiet if so asked."""
         budget = self._budgets[exchange.name]
         spending = await budget.acquire(request.weight, priority)
-        sent_ms, counted = self._clock.now_ms(), None
+        sent_ms, began_s, counted, status = self._clock.now_ms(), time.perf_counter(), None, "none"
         try:
             answer = await self._ask(exchange.name, self._rest_urls[exchange.name], request)
+            status = str(answer.status_code)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             counted = self._of_this_minute(exchange.used_weight(headers), sent_ms)
         finally:
+            self.answered.setdefault((exchange.name, status), Histogram()).add(time.perf_counter() - began_s)
             await _settle(budget, spending, counted)
         refusal = exchange.refusal(answer.status_code, headers, answer.content)
         if refusal is not None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import structlog
@@ -22,6 +22,7 @@ from fetchers.events import Connected, Event, Lost
 from fetchers.http import BLOCKED_S, PAUSE_S, HttpClient
 from fetchers.pace import Pace
 from fetchers.rhythm import Rhythm
+from fetchers.traffic import Traffic
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ _HERE = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to reach an exchange; `pace` and `complaints` are shared by all connections to it."""
+    """How to reach an exchange; `pace`, `complaints` and `traffic` are shared by all connections to it."""
 
     exchange: Exchange
     ws_url: str
@@ -45,6 +46,7 @@ class Way:
     clock: Clock
     pace: Pace
     complaints: Complaints
+    traffic: Traffic = field(default_factory=Traffic)
 
 
 class Conversation:
@@ -54,6 +56,7 @@ class Conversation:
         self, way: Way, instruments: Sequence[Instrument], rhythm: Rhythm, tell: Callable[[Event], None]
     ) -> None:
         self._way = way
+        self._traffic = way.traffic
         self._rhythm = rhythm
         self._tell = tell
         self._session: Session = way.exchange.session(instruments)
@@ -95,7 +98,10 @@ class Conversation:
             return Lost(reason, self._watch.heard_ms, _told_s(error))
 
     def _hear(self, frame: bytes) -> None:
-        candles = self._receive(frame)
+        candles, traffic = self._receive(frame), self._traffic
+        traffic.frames += 1
+        traffic.bytes += len(frame)
+        traffic.candles += len(candles)
         now_ms = self._watch.hear()
         for candle in candles:
             self._rhythm.hear(candle.instrument.key, now_ms)

@@ -11,6 +11,7 @@ from app.disk import Room
 from app.happening import Happening, Kind
 from app.messages import CandleMessage
 from app.stores.budget import BudgetState
+from app.stores.census import Member
 from app.stores.minutes import MarketMinutes, StateSpan
 from common.clock import Clock
 from common.interval import Interval
@@ -155,6 +156,21 @@ class Figures(Protocol):
 
     async def queues(self) -> Mapping[str, int]:
         """Messages in each of Celery's queues."""
+
+    async def oldest_ms(self) -> Mapping[str, int]:
+        """When the oldest message of each queue that has any was ordered, in real UTC milliseconds."""
+
+    async def updaters(self) -> int:
+        """Those that looked for closed candles lately."""
+
+    async def streams(self) -> Mapping[str, int]:
+        """The entries of each stream in Redis."""
+
+    async def processes(self) -> Sequence[Member]:
+        """Those of ours that live."""
+
+    async def healing_since_ms(self, exchange: str) -> int | None:
+        """Since when REST has not answered for what the feed may have missed."""
 
     async def pulse(self, exchange: str) -> int | None:
         """When the exchange's workers last took a message; None where they never did."""

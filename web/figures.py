@@ -2,10 +2,13 @@
 
 from redis.asyncio import Redis
 
-from app.stores import backlog, events, pulse
+from app.stores import backlog, census, closed_stream, events, heartbeat, latest, pulse
 from app.stores.statements import sql
 from app.wiring import Stores
 from web.deps import StoredFigures
+
+#: Real time within which an updater that lives looks for closed candles, unless PostgreSQL is away.
+UPDATING_MS = 60_000
 
 
 class WiredFigures:
@@ -14,6 +17,7 @@ class WiredFigures:
     def __init__(self, stores: Stores, redis: Redis, broker: Redis, exchanges: tuple[str, ...]) -> None:
         self._stores, self._redis, self._broker = stores, redis, broker
         self._exchanges = exchanges
+        self._queues = [*(f"{name}_rest" for name in exchanges), "all_rest"]
 
     async def stored(self) -> StoredFigures:
         stores = self._stores
@@ -29,10 +33,24 @@ class WiredFigures:
     async def events(self) -> dict[tuple[str, str], int]:
         return await events.counts(self._redis)
 
+    async def oldest_ms(self) -> dict[str, int]:
+        return await backlog.oldest_ms(self._broker, self._queues)
+
+    async def updaters(self) -> int:
+        return len(await closed_stream.readers(self._redis, UPDATING_MS))
+
+    async def streams(self) -> dict[str, int]:
+        names = [latest.CLOSED_CANDLES, events.EVENTS, *map(latest.live_stream, self._exchanges)]
+        return await backlog.stream_lengths(self._redis, names)
+
+    async def processes(self) -> list[census.Member]:
+        return await census.living(self._redis)
+
+    async def healing_since_ms(self, exchange: str) -> int | None:
+        return await heartbeat.healing_since_ms(self._redis, exchange)
+
     async def pulse(self, exchange: str) -> int | None:
         return await pulse.last_ms(self._redis, exchange)
 
     async def queues(self) -> dict[str, int]:
-        return await backlog.queue_lengths(
-            self._broker, [*(f"{name}_rest" for name in self._exchanges), "all_rest"]
-        )
+        return await backlog.queue_lengths(self._broker, self._queues)

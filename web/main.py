@@ -11,9 +11,11 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.metrics.process import watched_process
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols
+from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols, targets
+from web.counting import Counting
 from web.deps import OpenDeps
 from web.door import Door
 from web.guesses import Guesses
@@ -47,6 +49,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         selftest,
         health,
         metrics,
+        targets,
         endpoint,
         vendor,
         pages,
@@ -55,8 +58,10 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.guesses = Guesses()
+    app.state.answered = {}
     app.add_middleware(AskAgain)
     app.add_middleware(Door)
+    app.add_middleware(Counting)
     errors.install(app)
     return app
 
@@ -67,9 +72,10 @@ async def _serving(app: FastAPI, open_deps: OpenDeps) -> AsyncIterator[None]:
     serving = False
     try:
         async with open_deps() as deps, open_hub(deps) as hub:
-            app.state.deps, app.state.hub = deps, hub
-            serving = True
-            yield
+            with watched_process() as app.state.process:
+                app.state.deps, app.state.hub = deps, hub
+                serving = True
+                yield
             return
     except* BadInput as refused:
         log.error(str(refused.exceptions[0]))

@@ -12,6 +12,8 @@ from app.happening import Kind
 from app.jobs.closing import Closing
 from app.jobs.notices import Notices
 from app.jobs.outage import Outage
+from app.metrics.scrape import Scrape
+from app.metrics.stream import FeedFigures
 from app.stores import heartbeat
 from app.stores.latest import LiveSink
 from common.clock import Clock
@@ -62,16 +64,19 @@ class Live:
         self._complaints = Complaints(exchange.name)
         self._closing = Closing(serves_quiet_minutes=exchange.serves_quiet_minutes)
         self._buffer = Buffer()
+        self._figures = FeedFigures(exchange.name, clock)
         self._sink = LiveSink(redis, clock, [])
         self._outage = Outage("Redis", clock)
         self._pace = Pace(max(1, int(exchange.limits.connections_per_minute * CONNECTIONS_SHARE)), clock)
-        self._lines = Lines(Way(exchange, ws_url, http, clock, self._pace, self._complaints), self._hear)
+        way = Way(exchange, ws_url, http, clock, self._pace, self._complaints, self._figures.traffic)
+        self._lines = Lines(way, self._hear)
         #: Why nothing can be live at all, however many markets there are.
         self._closed = exchange.closed if ws_url == exchange.ws_url else ""
         self._idle = ""
         self._carried: set[str] = set()
         self._up: set[int] = set()
-        self._broken: set[int] = set()
+        #: Connections that are to come back, and when they were last heard.
+        self._broken: dict[int, int] = {}
         self._last_candle_ms = self._heard_ms = 0
         self._last_error = ""
 
@@ -125,7 +130,7 @@ class Live:
                 self._regain(number)
             case Left():
                 self._up.discard(number)
-                self._broken.discard(number)
+                self._broken.pop(number, None)
             case Subscription(instrument, refusal) if refusal:
                 log.warning("Subscription refused", market=instrument.key, reason=refusal)
                 self._notices.tell(Kind.REFUSED, refusal, instrument)
@@ -145,7 +150,7 @@ class Live:
         """From the buffer to Redis. While Redis is away the buffer keeps the newest of each minute."""
         while True:
             batch = await self._buffer.take(BATCH)
-            writing = asyncio.ensure_future(self._sink.write(batch))
+            writing = asyncio.ensure_future(self._figures.timed(self._sink.write, batch))
             try:
                 await asyncio.shield(writing)
             except Retryable as error:
@@ -177,6 +182,10 @@ class Live:
                 async with asyncio.timeout(heartbeat.BEAT_S):
                     await self._notices.news.wait()
 
+    def tell(self, scrape: Scrape) -> None:
+        """The figures of app.metrics.stream."""
+        self._figures.tell(scrape, len(self._up), len(self._carried), len(self._buffer), self._heard_ms)
+
     def _take(self, candle: Candle) -> None:
         self._heard_ms = now_ms = self._clock.now_ms()
         try:
@@ -196,8 +205,9 @@ class Live:
         self._up.discard(number)
         self._last_error = lost.reason
         if lost.since_ms is not None:
-            self._broken.add(number)
+            self._broken.setdefault(number, lost.since_ms)
         if was_up:
+            self._figures.lost += 1
             self._notices.tell(
                 Kind.LOST, lost.reason, markets=self._lines.markets(number), since_ms=lost.since_ms or 0
             )
@@ -206,10 +216,11 @@ class Live:
     def _regain(self, number: int) -> None:
         log.info("Connected", exchange=self._exchange.name, shard=number, symbols=self._lines.markets(number))
         self._up.add(number)
+        self._figures.opened += 1
         self._last_error = ""
         self._notices.tell(Kind.CONNECTED, "", markets=self._lines.markets(number))
-        if number in self._broken:
-            self._broken.remove(number)
+        if (since_ms := self._broken.pop(number, None)) is not None:
+            self._figures.came_back(since_ms)
             self._notices.miss()
         self._notices.news.set()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from redis.asyncio import Redis
 
@@ -28,7 +27,7 @@ class Notices:
         self._exchange = exchange
         self._redis = redis
         self._clock = clock
-        self._ring = ring or partial(heartbeat.ring, redis, exchange)
+        self._ring = ring or (lambda: heartbeat.ring(redis, exchange, clock.now_ms()))
         self._happened: list[Happening] = []
         self._missed = False
         self.news = asyncio.Event()

@@ -1,6 +1,7 @@
 """Drain the stream of closed candles into the database: commit, then acknowledge, so that nothing is ever lost."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -10,6 +11,7 @@ import structlog
 from app.jobs.corrections import BEFORE_HORIZON
 from app.jobs.outage import Outage
 from app.messages import CandleMessage
+from app.metrics.update import UpdateFigures
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.closed_stream import ClosedStream, Entry
 from app.stores.errors import ErrorStore, FetchError
@@ -43,9 +45,10 @@ async def run_update(
     clock: Clock,
     *,
     batch: int = 5000,
+    figures: UpdateFigures | None = None,
 ) -> None:
     """Never returns; cancel it at any moment."""
-    update = Update(closed, candles, symbols, rollups, errors, clock, batch)
+    update = Update(closed, candles, symbols, rollups, errors, clock, batch, figures or UpdateFigures())
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(update.drain())
         tasks.create_task(update.refresh_rollups())
@@ -70,6 +73,7 @@ class Update:
         errors: ErrorStore,
         clock: Clock,
         batch: int,
+        figures: UpdateFigures,
     ) -> None:
         self._closed = closed
         self._candles = candles
@@ -78,6 +82,7 @@ class Update:
         self._errors = errors
         self._clock = clock
         self._batch = batch
+        self._figures = figures
         self._ids: Mapping[str, int] = {}
         self._unknown: set[str] = set()
         self._loaded_ms = 0
@@ -142,8 +147,11 @@ class Update:
         """All rows but those that can never be stored, which must not take the others with them."""
         if not rows:
             return
+        began_s = time.perf_counter()
         try:
             result = await self._candles.write([row.candle for row in rows], cover=_covered(rows))
+            delay_s = (self._clock.now_ms() - min(row.message.received for row in rows)) / 1000
+            self._figures.committed(len(rows), result.refused, time.perf_counter() - began_s, delay_s)
             if result.refused:
                 log.warning(BEFORE_HORIZON, candles=result.refused)
         except _POISON as error:
@@ -167,6 +175,7 @@ class Update:
 
     async def _report(self, one: CandleMessage, symbol_id: int | None, kind: str, reason: str) -> None:
         span = Span(one.time, one.time + MINUTE_MS)
+        self._figures.unstorable += 1
         log.warning("A candle cannot be stored", market=one.key, time=one.time, error=kind, reason=reason)
         error = FetchError(one.exchange, f"{one.base}/{one.quote}", span, kind, reason, None, "update", symbol_id)
         try:

@@ -17,6 +17,13 @@ _BEAT = "candlehouse:beat"
 _STATES = ("connecting", "silent", "connected", "closed")
 _SUMS = ("connections", "symbols", "malformed")
 
+_HEALED = """
+local since, began = unpack(redis.call('HMGET', KEYS[1], 'since_ms', 'began_ms'))
+if not since or not began or tonumber(since) > tonumber(began) then return false end
+redis.call('HDEL', KEYS[1], 'since_ms')
+return since
+"""
+
 
 async def tell(redis: Redis, exchange: str, fields: Mapping[str, str | int], member: str = "stream") -> None:
     """How the exchange's stream is in the process `member`: the hash `candlehouse:stream:{exchange}:{member}`."""
@@ -73,16 +80,43 @@ def _together(words: Sequence[dict[str, str]]) -> dict[str, str]:
     return {**worst, **sums, **newest, "last_error": error, "processes": str(len(words))}
 
 
-async def ring(redis: Redis, exchange: str) -> None:
+async def ring(redis: Redis, exchange: str, now_ms: int) -> None:
     """A feed begins anew: reconciling is to look soon at what it missed, which the coverage knows."""
+    client: Any = redis
     with translated():
-        await redis.set(_bell(exchange), 1)
+        async with client.pipeline(transaction=True) as pipe:
+            pipe.set(_bell(exchange), 1)
+            pipe.hsetnx(_healing(exchange), "since_ms", now_ms)
+            await pipe.execute()
 
 
 async def rung(redis: Redis, exchange: str) -> bool:
     """Whether the bell rang since the last look."""
     with translated():
         return bool(await redis.getdel(_bell(exchange)))
+
+
+async def note_pass(redis: Redis, exchange: str, now_ms: int) -> None:
+    """From now on REST is asked for what all feeds may have missed by now."""
+    client: Any = redis
+    with translated():
+        await client.hset(_healing(exchange), "began_ms", now_ms)
+
+
+async def note_end(redis: Redis, exchange: str) -> int | None:
+    """REST has answered. Since when that pended; None where nothing did, or only since the pass began."""
+    client: Any = redis
+    with translated():
+        since_ms = await client.eval(_HEALED, 1, _healing(exchange))
+    return int(since_ms) if since_ms else None
+
+
+async def healing_since_ms(redis: Redis, exchange: str) -> int | None:
+    """When the first bell rang since REST last answered for everything; None where none did."""
+    client: Any = redis
+    with translated():
+        since_ms = await client.hget(_healing(exchange), "since_ms")
+    return int(since_ms) if since_ms else None
 
 
 async def tell_beat(redis: Redis, now_ms: int) -> None:
@@ -108,6 +142,10 @@ def _streams(exchange: str) -> str:
 
 def _stream(exchange: str, member: str) -> str:
     return f"candlehouse:stream:{exchange}:{member}"
+
+
+def _healing(exchange: str) -> str:
+    return f"candlehouse:healing:{exchange}"
 
 
 def _bell(exchange: str) -> str:

@@ -15,6 +15,9 @@ from app import wiring
 from app.jobs import instruments
 from app.jobs.live import Live
 from app.jobs.sharing import Sharing
+from app.metrics import requests
+from app.metrics import stream as metrics
+from app.metrics.exporting import exporting
 from app.settings import Settings, load_settings
 from app.stores.heartbeat import ring
 from app.stores.roster import Roster
@@ -23,6 +26,7 @@ from common.clock import Clock
 from common.errors import BadInput, Retryable
 from common.ports import Exchange, Priority
 from fetchers import registry
+from fetchers.http import HttpClient
 from scripts.commands.roles import run_until_stopped
 
 #: In the Clock's time, how often listings and delistings are looked for; beat brings them into the database.
@@ -45,28 +49,23 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
     redis, clock = wiring.open_redis(settings), wiring.clock(settings)
     http = wiring.open_http(settings, redis)
     try:
-        async with wiring.open_stores(settings, role=f"stream {exchange.name}") as stores:
+        async with (
+            exporting(settings, redis, "stream", exchange.name) as exporter,
+            wiring.open_stores(settings, role=f"stream {exchange.name}") as stores,
+        ):
+            exporter.show(requests.FIGURES, requests.requests_of(http))
             known = await instruments.wait_for_markets(
                 exchange,
                 get=lambda request: http.get_retrying(exchange, request, attempts=2, priority=Priority.LIVE),
                 symbols=stores.symbols,
                 clock=clock,
             )
-            member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-            live = Live(
-                exchange,
-                ws_url=settings.ws_url(exchange.name),
-                http=http,
-                redis=redis,
-                clock=clock,
-                missed=partial(_heal, redis, exchange.name),
-                member=member,
-            )
-            sharing = Sharing(Roster(redis, exchange.name, member), live.carry, exchange.name)
+            live, sharing = _shared(settings, exchange, http, redis, clock)
+            exporter.show(metrics.FIGURES, live.tell)
             await sharing.join()
             sharing.stream(instruments.streamed(known, settings.symbols))
             with suppress(Retryable):  # without Redis nothing streams either, and the job tells it
-                await _heal(redis, exchange.name)
+                await _heal(redis, exchange.name, clock)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(live.run())
                 tasks.create_task(sharing.run())
@@ -74,6 +73,23 @@ async def _stream(settings: Settings, exchange: Exchange) -> None:
     finally:
         await http.close()
         await redis.aclose()
+
+
+def _shared(
+    settings: Settings, exchange: Exchange, http: HttpClient, redis: Redis, clock: Clock
+) -> tuple[Live, Sharing]:
+    """This process's part of the exchange, and who tells it how large that is."""
+    member = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    live = Live(
+        exchange,
+        ws_url=settings.ws_url(exchange.name),
+        http=http,
+        redis=redis,
+        clock=clock,
+        missed=partial(_heal, redis, exchange.name, clock),
+        member=member,
+    )
+    return live, Sharing(Roster(redis, exchange.name, member), live.carry, exchange.name)
 
 
 async def _follow_listings(
@@ -91,7 +107,7 @@ async def _follow_listings(
             sharing.stream(now)
 
 
-async def _heal(redis: Redis, exchange: str) -> None:
+async def _heal(redis: Redis, exchange: str, clock: Clock) -> None:
     """Have REST asked at once for what the feed may have missed; the bell is for when no message gets through."""
-    await ring(redis, exchange)
+    await ring(redis, exchange, clock.now_ms())
     await asyncio.to_thread(order, "heal", exchange)

@@ -10,6 +10,8 @@ from app import wiring
 from app.jobs.chronicle import run_chronicle
 from app.jobs.update import run_update
 from app.jobs.webhooks import run_webhooks
+from app.metrics import update as metrics
+from app.metrics.exporting import exporting
 from app.settings import Settings, load_settings
 from app.stores.closed_stream import ClosedStream
 from app.stores.events import EventStore, EventStream
@@ -28,8 +30,12 @@ def update(
 async def _update(settings: Settings) -> None:
     redis = wiring.open_redis(settings)
     try:
-        async with wiring.open_stores(settings, role="update") as stores:
-            host, clock = socket.gethostname(), wiring.clock(settings)
+        async with (
+            exporting(settings, redis, "update") as exporter,
+            wiring.open_stores(settings, role="update") as stores,
+        ):
+            host, clock, figures = socket.gethostname(), wiring.clock(settings), metrics.UpdateFigures()
+            exporter.show(metrics.FIGURES, figures.tell)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(
                     run_update(
@@ -40,6 +46,7 @@ async def _update(settings: Settings) -> None:
                         stores.errors,
                         clock,
                         batch=settings.update_batch,
+                        figures=figures,
                     )
                 )
                 told = EventStream(redis, "database", host)

@@ -88,6 +88,21 @@ async def test_a_refusal_pauses_everybody_for_as_long_as_the_server_says(
     assert budget.refusals == [(429, 8, "")] and budget.calls[-1] == ("settle", LIST.weight)
 
 
+async def test_answers_are_timed_by_exchange_and_status_and_so_is_that_none_came(
+    simulator: Simulator, http: HttpClient
+) -> None:
+    for _ in range(2):
+        await http.get(BINANCE, LIST)
+    simulator.fault("binance", "rate_limit", retry_after_s=7)
+    nobody = HttpClient({"okx": "http://127.0.0.1:1"}, {"okx": Told()}, LeapClock())
+    for client, exchange in ((http, BINANCE), (nobody, registry.get("okx"))):
+        with pytest.raises(Retryable):
+            await client.get(exchange, exchange.instruments_request())
+    await nobody.close()
+    counts = {key: values.cumulative()[-1][1] for one in (http, nobody) for key, values in one.answered.items()}
+    assert counts == {("binance", "200"): 2, ("binance", "429"): 1, ("okx", "none"): 1}
+
+
 async def test_a_refusal_without_a_time_pauses_too(simulator: Simulator, http: HttpClient, budget: Told) -> None:
     simulator.fault("bitfinex", "rate_limit")
     with pytest.raises(Retryable):

@@ -13,6 +13,8 @@ from websockets.asyncio.server import ServerConnection
 from app.buffer import Buffer
 from app.jobs.live import Live
 from app.messages import CandleMessage
+from app.metrics.scrape import Scrape
+from app.metrics.stream import FIGURES
 from app.stores import heartbeat
 from app.stores.heartbeat import rung
 from app.stores.latest import LiveSink
@@ -132,6 +134,57 @@ async def test_what_is_missed_while_the_last_miss_is_told_of_is_told_of_too(
             go_on.set()
             await eventually(lambda: _is(asked, 2))
         await http.close()
+
+
+async def test_what_comes_is_counted_frame_by_frame_and_a_connection_that_came_back_is_known_as_such(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    """What is not a candle is a frame as well."""
+    hang_up = asyncio.Event()
+    frames = [kline(floor_minute(now_ms()), 1), kline(floor_minute(now_ms()), 2), "{"]
+
+    async def talk(socket: ServerConnection) -> None:
+        for frame in frames:
+            await socket.send(frame)
+        await (socket.wait_closed() if hang_up.is_set() else hang_up.wait())
+
+    async with exchange_server(talk) as url:
+        http, clock = http_client(Clock()), Clock()
+        job = Live(BINANCE, ws_url=url, http=http, redis=redis_client, clock=clock)
+        job.carry([BTC])
+        async with running(job.run()):
+            await eventually(lambda: _counted(job, frames_total=3))
+            hang_up.set()
+            await eventually(lambda: _counted(job, frames_total=6, opened_total=2, write_seconds_count=1))
+            found = figures(job)
+        await http.close()
+    assert 0 <= found.pop("silent_seconds") < 60
+    assert 0 <= found["away_seconds_sum"] < 60 and 0 <= found["delay_seconds_sum"] < 60
+    assert {name: value for name, value in found.items() if not name.endswith(("_sum", "_bucket"))} == {
+        "frames_total": 6,
+        "bytes_total": 2 * sum(map(len, frames)),
+        "candles_total": 4,
+        "opened_total": 2,
+        "lost_total": 1,
+        "connections": 1,
+        "markets": 1,
+        "buffer_candles": 0,
+        "away_seconds_count": 1,
+        "write_seconds_count": found["delay_seconds_count"],
+        "delay_seconds_count": found["write_seconds_count"],
+    }
+
+
+def figures(job: Live) -> dict[str, float]:
+    scrape = Scrape(FIGURES)
+    job.tell(scrape)
+    samples = [one for metric in scrape.collect() for one in metric.samples]
+    return {one.name.removeprefix("candlehouse_feed_"): one.value for one in samples}
+
+
+async def _counted(job: Live, **least: float) -> bool:
+    found = figures(job)
+    return all(found[name] >= value for name, value in least.items()) and not found["buffer_candles"]
 
 
 async def _is(found: Sized, count: int) -> bool:

@@ -196,6 +196,6 @@ async def test_where_this_network_is_refused_a_pass_ends_at_the_first_market(ins
 
 async def test_a_reconnect_rings_once(instance: Instance) -> None:
     redis = instance.resources.redis
-    await ring(redis, "binance")
-    await ring(redis, "binance")
+    await ring(redis, "binance", 1)
+    await ring(redis, "binance", 1)
     assert [await rung(redis, "binance"), await rung(redis, "binance")] == [True, False]

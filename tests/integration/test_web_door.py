@@ -47,7 +47,16 @@ async def sign_in(web: httpx.AsyncClient, token: str = TOKEN, onward: str = "/",
 
 
 CLOSED = ["/", "/ready", "/api/status", "/api/test", "/api/openapi.json", "/api/ohlcvs?exchange=x", "/nowhere"]
-CLOSED += ["/metrics", "/view/wschart", "/health/", "/sign-in/", "//sign-in", "/static", "/sign-out"]
+CLOSED += [
+    "/metrics",
+    "/metrics/targets",
+    "/view/wschart",
+    "/health/",
+    "/sign-in/",
+    "//sign-in",
+    "/static",
+    "/sign-out",
+]
 
 
 @pytest.mark.parametrize("path", CLOSED)

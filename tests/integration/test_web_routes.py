@@ -210,6 +210,9 @@ async def test_status_tells_the_streams_and_the_fetches_under_way(deps: Deps, re
     }
 
 
+METRICS = ("/metrics", "/metrics/targets")
+
+
 async def test_the_api_describes_itself(deps: Deps) -> None:
     async with rest(deps) as web:
         described = await get(web, "/api/openapi.json")
@@ -226,7 +229,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         "test",
         "status",
     )
-    assert described["paths"].keys() == {*(f"/api/{route}" for route in routes), "/health", "/metrics", "/ready"}
+    assert described["paths"].keys() == {*(f"/api/{route}" for route in routes), "/health", "/ready", *METRICS}
     row = described["paths"]["/api/ohlcvs"]["get"]["responses"]["200"]["content"]["application/json"]["schema"][
         "items"
     ]

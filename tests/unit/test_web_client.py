@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from web.live import client as client_module
-from web.live.client import MOST_REPLIES, Client
+from web.live.client import MOST_REPLIES, Client, Sent
 
 LIMIT_S = 5
 
@@ -30,7 +30,8 @@ class Socket:
 
 
 async def test_a_slow_socket_gets_the_newest_state_of_each_bar_in_their_order() -> None:
-    socket, client = Socket(), Client()
+    sent = Sent()
+    socket, client = Socket(), Client(sent)
     async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(client.send_to(socket.send))
         client.offer("first", "1a")
@@ -42,6 +43,7 @@ async def test_a_slow_socket_gets_the_newest_state_of_each_bar_in_their_order() 
         await socket.until_taken(3)
         sending.cancel()
     assert socket.taken == ["1a", "10:00c", "10:01c"]
+    assert sent == Sent(messages=3, conflated=4)
 
 
 async def test_what_is_not_wanted_any_more_is_not_sent() -> None:
@@ -74,8 +76,10 @@ async def test_a_client_that_asks_without_reading_is_made_to_wait() -> None:
 
 async def test_a_socket_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "SEND_LIMIT_S", 0.01)
-    client = Client()
+    sent = Sent()
+    client = Client(sent)
     client.offer("bar", "frame")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(LIMIT_S):
             await client.send_to(Socket().send)
+    assert sent == Sent(dropped=1)

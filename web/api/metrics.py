@@ -1,21 +1,22 @@
 """GET /metrics: what the program knows of itself, for Prometheus, asked anew at each scrape."""
 
 import asyncio
-import platform
-import tomllib
-from collections.abc import Awaitable
-from functools import cache
-from pathlib import Path
+import time
+from collections import Counter
+from collections.abc import Awaitable, Sequence
 
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from app.metrics.scrape import Scrape
 from app.report import parse
+from app.stores.census import Member
 from common.errors import CandlehouseError
+from web.counting import Answered
 from web.deps import Deps, FetchProgress
 from web.live.hub import Hub
-from web.metrics import Scrape
+from web.metrics import FIGURES
 
 log = structlog.get_logger(__name__)
 router = APIRouter()
@@ -23,27 +24,24 @@ router = APIRouter()
 #: A source that has not answered by then is told as down, long before Prometheus gives the whole scrape up.
 LIMIT_S = 5
 STATES = ("connected", "connecting", "silent", "closed", "stopped")
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+#: What an instance is made of beside the web; a machine without live exchanges has no stream.
+ROLES = ("update", "worker", "beat")
+COMMON_QUEUE = "all_rest"
 
 
 @router.get("/metrics", response_class=Response)
 async def metrics(request: Request) -> Response:
     """A source that does not answer is missing from the figures, and told as such."""
     deps: Deps = request.app.state.deps
-    scrape = Scrape()
-    scrape.add("candlehouse_build_info", 1, version=version(), python=platform.python_version())
+    scrape = Scrape(FIGURES)
+    request.app.state.process(scrape)
     _clients(request.app.state.hub, scrape)
+    _answered(request.app.state.answered, scrape)
     sources = {"redis": _redis(deps, scrape), "queues": _queues(deps, scrape), "database": _database(deps, scrape)}
     for source, up in zip(sources, await asyncio.gather(*map(_answers, sources, sources.values())), strict=True):
         scrape.add("candlehouse_source_up", up, source=source)
     body, content_type = scrape.text(request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": content_type})
-
-
-@cache
-def version() -> str:
-    """The program is a clone, never an installed distribution of its own."""
-    return str(tomllib.loads(PROJECT.read_text())["project"]["version"])
 
 
 async def _answers(source: str, asked: Awaitable[None]) -> bool:
@@ -77,7 +75,26 @@ async def _redis(deps: Deps, scrape: Scrape) -> None:
         if (pulse_ms := await deps.figures.pulse(exchange)) is not None:
             age_s = (deps.clock.now_ms() - pulse_ms) / 1000
             scrape.add("candlehouse_worker_pulse_age_seconds", age_s, exchange=exchange)
+        since_ms = await deps.figures.healing_since_ms(exchange)
+        pending_s = 0 if since_ms is None else max(0, deps.clock.now_ms() - since_ms) / 1000
+        scrape.add("candlehouse_heal_pending_seconds", pending_s, exchange=exchange)
+    _processes(await deps.figures.processes(), deps.streaming, scrape)
+    for name, length in (await deps.figures.streams()).items():
+        scrape.add("candlehouse_redis_stream_entries", length, stream=name)
+    scrape.add("candlehouse_closed_candles_consumers", await deps.figures.updaters())
     scrape.add("candlehouse_closed_candles_backlog", await deps.figures.backlog())
+
+
+def _processes(living: Sequence[Member], streaming: Sequence[str], scrape: Scrape) -> None:
+    """With 0 for what should be there and is not."""
+    roles = Counter(dict.fromkeys((("stream",) if streaming else ()) + ROLES, 0))
+    roles.update(one.role for one in living)
+    for role, count in roles.items():
+        scrape.add("candlehouse_processes", count, role=role)
+    queues = Counter({f"{exchange}_rest": 0 for exchange in streaming} | {COMMON_QUEUE: 0})
+    queues.update(queue for one in living for queue in one.queues)
+    for queue, count in queues.items():
+        scrape.add("candlehouse_queue_consumers", count, queue=queue)
 
 
 async def _budget(deps: Deps, exchange: str, scrape: Scrape) -> None:
@@ -91,8 +108,13 @@ async def _budget(deps: Deps, exchange: str, scrape: Scrape) -> None:
 
 
 async def _queues(deps: Deps, scrape: Scrape) -> None:
-    for queue, length in (await deps.figures.queues()).items():
+    lengths = await deps.figures.queues()
+    for queue, length in lengths.items():
         scrape.add("candlehouse_queue_length", length, queue=queue)
+    oldest_ms, now_ms = await deps.figures.oldest_ms(), time.time_ns() // 1_000_000
+    for queue in lengths:
+        waited_ms = max(0, now_ms - oldest_ms.get(queue, now_ms))
+        scrape.add("candlehouse_queue_oldest_seconds", waited_ms / 1000, queue=queue)
 
 
 async def _database(deps: Deps, scrape: Scrape) -> None:
@@ -134,3 +156,11 @@ def _fetches(jobs: list[FetchProgress], exchange: str, scrape: Scrape) -> None:
 def _clients(hub: Hub, scrape: Scrape) -> None:
     scrape.add("candlehouse_websocket_clients", hub.clients)
     scrape.add("candlehouse_websocket_subscriptions", hub.subscriptions)
+    scrape.add("candlehouse_websocket_messages_total", hub.sent.messages)
+    scrape.add("candlehouse_websocket_conflated_total", hub.sent.conflated)
+    scrape.add("candlehouse_websocket_dropped_total", hub.sent.dropped)
+
+
+def _answered(answered: Answered, scrape: Scrape) -> None:
+    for (route, status), seconds in answered.items():
+        scrape.spread("candlehouse_http_request_seconds", seconds, route=route, status=status)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 
 #: A socket that takes no frame for this long is dead.
 SEND_LIMIT_S = 20.0
@@ -9,10 +10,20 @@ SEND_LIMIT_S = 20.0
 MOST_REPLIES = 64
 
 
+@dataclass(slots=True)
+class Sent:
+    """What became of the messages to all clients of this process; `dropped` counts clients that took none."""
+
+    messages: int = 0
+    conflated: int = 0
+    dropped: int = 0
+
+
 class Client:
     """`offer` never waits. Of each bar only the newest state is kept until the socket takes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, sent: Sent | None = None) -> None:
+        self._sent = sent or Sent()
         self._frames: dict[Hashable, str] = {}
         self._replies = 0
         self._some = asyncio.Event()
@@ -21,6 +32,8 @@ class Client:
 
     def offer(self, key: Hashable, frame: str) -> None:
         """Send `frame` instead of whatever was waiting under `key`."""
+        if key in self._frames:
+            self._sent.conflated += 1
         self._frames[key] = frame
         self._some.set()
 
@@ -45,8 +58,13 @@ class Client:
             while self._frames:
                 key = next(iter(self._frames))
                 text = self._frames.pop(key)
-                async with asyncio.timeout(SEND_LIMIT_S):
-                    await send(text)
+                try:
+                    async with asyncio.timeout(SEND_LIMIT_S):
+                        await send(text)
+                except TimeoutError:
+                    self._sent.dropped += 1
+                    raise
+                self._sent.messages += 1
                 if isinstance(key, _Reply):
                     self._replies -= 1
                     self._room.set()

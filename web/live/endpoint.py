@@ -48,7 +48,7 @@ class Conversation:
     """One client, what it subscribed to, and whether it wants to be told everything."""
 
     def __init__(self, deps: Deps, hub: Hub) -> None:
-        self.client = Client()
+        self.client = Client(hub.sent)
         self._deps = deps
         self._hub = hub
         self._topics: dict[Topic, dict[str, str]] = {}

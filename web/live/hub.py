@@ -13,7 +13,7 @@ from common.interval import Interval
 from web.deps import Deps, Stored
 from web.live.announcer import Announcer
 from web.live.board import Board
-from web.live.client import Client
+from web.live.client import Client, Sent
 from web.live.frames import Shape, Topic
 from web.live.load import load
 from web.live.recent import Recent, back, before
@@ -38,6 +38,7 @@ class Hub:
     def __init__(self, deps: Deps, tasks: asyncio.TaskGroup) -> None:
         #: Connections that are open, subscribed to something or not.
         self.clients = 0
+        self.sent = Sent()
         self._deps = deps
         self._tasks = tasks
         self._boards: dict[Topic, Board] = {}
