@@ -22,7 +22,7 @@ class Source(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """A market of one exchange under normalised names.
+    """A market of one exchange under normalised names, which may change while it stays the same market.
 
     `base` and `quote` are the field's common spelling (USDT, DASH); `native` is the exchange's own name for
     the market (tBTCUST's `BTCUST`), `native_base` and `native_quote` its own currency codes.
@@ -38,11 +38,17 @@ class Instrument:
     market_type: str = "spot"
     tick_size: float | None = None
     is_trading: bool = True
-    #: `binance:spot:BTC/USDT`, the identity of the market in one word.
+    #: What it was called before, newest first.
+    former: tuple["Instrument", ...] = field(default=(), compare=False, repr=False)
+    #: `binance:spot:BTC/USDT`, its present name in one word.
     key: str = field(init=False, compare=False)
+    #: `binance:spot:BTCUSDT`: what the exchange knows it by while it lists it.
+    native_key: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", f"{self.exchange}:{self.market_type}:{self.base}/{self.quote}")
+        where = f"{self.exchange}:{self.market_type}"
+        object.__setattr__(self, "key", f"{where}:{self.base}/{self.quote}")
+        object.__setattr__(self, "native_key", f"{where}:{self.native}")
 
     @property
     def symbol(self) -> str:

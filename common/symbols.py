@@ -16,7 +16,8 @@ _ALLOWED = "*, exchange:*, exchange:BASE:QUOTE, BASE/QUOTE, with * inside any na
 def parse_symbol(text: str, instruments: Iterable[Instrument]) -> Instrument:
     """The market of `instruments` that a person calls `text`, in any case, with any of / - : _ or none between.
 
-    The normalised name wins over the exchange's own spelling, and a market that trades over one that does not.
+    The normalised name wins over the exchange's own spelling, a market that trades over one that does not, and
+    any present name over what a market was called before.
     Raises BadInput with up to five names that look like it.
     """
     return _found(text, _by_spelling(instruments))
@@ -29,11 +30,16 @@ def parse_symbols(texts: Iterable[str], instruments: Iterable[Instrument]) -> li
 
 
 def _by_spelling(instruments: Iterable[Instrument]) -> dict[str, Instrument]:
+    instruments = list(instruments)
     ranked = [_spellings(one) for one in sorted(instruments, key=lambda one: not one.is_trading)]
     by_spelling: dict[str, Instrument] = {}
     for spellings in zip(*ranked, strict=True):
         for spelling, instrument in spellings:
             by_spelling.setdefault(spelling, instrument)
+    for instrument in instruments:
+        for before in instrument.former:
+            for spelling, _ in _spellings(before):
+                by_spelling.setdefault(spelling, instrument)
     return by_spelling
 
 
@@ -65,7 +71,8 @@ def _plain(text: str) -> str:
 
 
 def matches(pattern_list: str, instrument: Instrument) -> bool:
-    """Whether the comma-separated patterns select `instrument`, by its normalised names or the exchange's own.
+    """Whether the comma-separated patterns select `instrument`: by its normalised names, the exchange's own, or
+    those it had before.
 
     A pattern after `!` takes out; one without a market type means spot; exclusions alone take out of everything.
     Raises BadInput for a pattern that is none.
@@ -93,7 +100,11 @@ class _Pattern(NamedTuple):
 def _selects(pattern: _Pattern, one: Instrument) -> bool:
     if not (fnmatchcase(one.exchange, pattern.exchange) and fnmatchcase(one.market_type, pattern.market_type)):
         return False
-    spellings = {(one.base, one.quote), (one.native_base.upper(), one.native_quote.upper())}
+    spellings = {
+        names
+        for each in (one, *one.former)
+        for names in ((each.base, each.quote), (each.native_base.upper(), each.native_quote.upper()))
+    }
     return any(fnmatchcase(base, pattern.base) and fnmatchcase(quote, pattern.quote) for base, quote in spellings)
 
 

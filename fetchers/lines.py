@@ -35,15 +35,19 @@ class Lines:
         return len(self._shards[number].markets) if number in self._shards else 0
 
     def carry(self, instruments: Iterable[Instrument]) -> list[Instrument]:
-        """Carry these from now on; what is carried already keeps its connection. Returns what is left."""
-        wanted = {one.key: one for one in instruments}
+        """Carry these from now on; what is carried already keeps its connection. Returns what is left.
+
+        A market is known by the exchange's name: one that we call otherwise keeps its connection as well, and is
+        told of under the name that it had when it came.
+        """
+        wanted = {one.native_key: one for one in instruments}
         left: list[Instrument] = []
         for number, shard in list(self._shards.items()):
-            gone = [one for one in shard.markets if one.key not in wanted]
+            gone = [one for one in shard.markets if one.native_key not in wanted]
             shard.drop(gone)
             left += gone
             for one in shard.markets:
-                del wanted[one.key]
+                del wanted[one.native_key]
             if not shard.markets:
                 self._close(number)
         self._add(list(wanted.values()))

@@ -39,15 +39,15 @@ class Shard:
         return list(self._markets.values())
 
     def add(self, instruments: Iterable[Instrument]) -> None:
-        new = [one for one in instruments if one.key not in self._markets]
-        self._markets.update((one.key, one) for one in new)
-        self._rhythm.expect((one.key for one in new), self._way.clock.now_ms())
+        new = [one for one in instruments if one.native_key not in self._markets]
+        self._markets.update((one.native_key, one) for one in new)
+        self._rhythm.expect((one.native_key for one in new), self._way.clock.now_ms())
         for talk in self._talks if new else ():
             talk.add(new)
 
     def drop(self, instruments: Iterable[Instrument]) -> None:
-        old = [one for one in instruments if self._markets.pop(one.key, None)]
-        self._rhythm.forget(one.key for one in old)
+        old = [one for one in instruments if self._markets.pop(one.native_key, None)]
+        self._rhythm.forget(one.native_key for one in old)
         for talk in self._talks if old else ():
             talk.drop(old)
 

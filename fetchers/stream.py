@@ -60,7 +60,7 @@ class Conversation:
         self._rhythm = rhythm
         self._tell = tell
         self._session: Session = way.exchange.session(instruments)
-        self._unheard = {one.key for one in instruments}
+        self._unheard = {one.native_key for one in instruments}
         self._watch = _Watch(way.exchange.limits.silence_s, way.clock, rhythm)
         self._waiting: deque[str] = deque()
         self._has_news = asyncio.Event()
@@ -104,7 +104,7 @@ class Conversation:
         traffic.candles += len(candles)
         now_ms = self._watch.hear()
         for candle in candles:
-            self._rhythm.hear(candle.instrument.key, now_ms)
+            self._rhythm.hear(candle.instrument.native_key, now_ms)
             if self._unheard:
                 self._hear_of(candle.instrument)
             self.is_fruitful = True
@@ -126,7 +126,7 @@ class Conversation:
         return []
 
     def _hear_of(self, instrument: Instrument) -> None:
-        self._unheard.discard(instrument.key)
+        self._unheard.discard(instrument.native_key)
         if not self._unheard:
             self.is_complete.set()
 

@@ -37,12 +37,12 @@ class Minutes:
     def begin(self, instrument: Instrument, since_ms: int) -> None:
         """Each trade from `since_ms` on is going to be fed; otherwise, those after the first one that is."""
         first_ms = floor_minute(since_ms + MINUTE_MS - 1)
-        market = self._markets.setdefault(instrument.key, _Market(first_ms))
+        market = self._markets.setdefault(instrument.native_key, _Market(first_ms))
         market.first_ms = min(first_ms, market.first_ms)
 
     def forget(self, instrument: Instrument) -> None:
         """Trades of it may be missed from now on."""
-        self._markets.pop(instrument.key, None)
+        self._markets.pop(instrument.native_key, None)
 
     def feed(self, instrument: Instrument, trades: Iterable[Trade]) -> list[Candle]:
         """The minutes that these trades change, oldest first, as they now stand.
@@ -54,11 +54,11 @@ class Minutes:
         for trade in ordered:
             if not (_is_possible(trade.price) and _is_possible(trade.amount) and trade.at_ms >= 0):
                 raise Malformed(f"{instrument.exchange} trade that cannot be", f"{instrument.key} {trade}")
-        if ordered and instrument.key not in self._markets:
+        if ordered and instrument.native_key not in self._markets:
             self.begin(instrument, ordered[0].at_ms + 1)
         changed = dict[int, _Minute]()
         for trade in ordered:
-            if (minute := self._markets[instrument.key].take(trade)) is not None:
+            if (minute := self._markets[instrument.native_key].take(trade)) is not None:
                 changed[minute.open_ms] = minute
         return [changed[open_ms].candle(instrument) for open_ms in sorted(changed)]
 

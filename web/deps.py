@@ -1,6 +1,6 @@
 """What the web asks of the rest of the program, and nothing more: one bundle that wiring or a test makes."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -32,6 +32,11 @@ class Stored(Protocol):
 class Symbols(Protocol):
     async def find(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> Stored | None: ...
     async def load(self, exchange: str | None = None, trading_only: bool = False) -> Mapping[str, Stored]: ...
+    async def now(self, symbol_ids: Iterable[int]) -> Mapping[int, Stored]:
+        """What markets are called now, by the id that they had."""
+
+    async def version(self) -> int:
+        """Another number whenever a name means another market."""
 
 
 class Candles(Protocol):

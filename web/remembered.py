@@ -1,32 +1,45 @@
 """Markets that were found a moment ago, so that most requests ask the database for candles alone."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
-from common.clock import Clock
 from web.deps import Stored, Symbols
 
-#: A market's number changes only when it is delisted and listed again.
-KEPT_MS = 30_000
+#: Real seconds in which a name may still mean the market that it meant before.
+ASKED_EVERY_S = 1.0
 
 
 class RememberedSymbols:
-    """`symbols`, with its answers kept for half a minute. That there is no such market is asked each time."""
+    """`symbols`, with its answers kept until a name changes. That there is no such market is asked each time."""
 
-    def __init__(self, symbols: Symbols, clock: Clock) -> None:
+    def __init__(self, symbols: Symbols, now_s: Callable[[], float] = time.monotonic) -> None:
         self._symbols = symbols
-        self._clock = clock
-        self._found: dict[tuple[str, str, str, str], tuple[Stored, int]] = {}
+        self._now_s = now_s
+        self._found: dict[tuple[str, str, str, str], Stored] = {}
+        self._version: int | None = None
+        self._asked_s = 0.0
 
     async def find(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> Stored | None:
         name = (exchange, base, quote, market_type)
-        found, since_ms = self._found.get(name, (None, 0))
-        now_ms = self._clock.now_ms()
-        if found is None or now_ms - since_ms > KEPT_MS:
-            self._found.pop(name, None)
+        version = await self.version()
+        if (found := self._found.get(name)) is None:
             found = await self._symbols.find(*name)
-            if found is not None:
-                self._found[name] = (found, now_ms)
+            if found is not None and version == self._version:
+                self._found[name] = found
         return found
 
     async def load(self, exchange: str | None = None, trading_only: bool = False) -> Mapping[str, Stored]:
         return await self._symbols.load(exchange, trading_only)
+
+    async def now(self, symbol_ids: Iterable[int]) -> Mapping[int, Stored]:
+        return await self._symbols.now(symbol_ids)
+
+    async def version(self) -> int:
+        """As it was a second ago at most."""
+        if self._version is None or self._now_s() - self._asked_s >= ASKED_EVERY_S:
+            self._asked_s = self._now_s()
+            version = await self._symbols.version()
+            if version != self._version:
+                self._found.clear()
+                self._version = version
+        return self._version

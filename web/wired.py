@@ -103,7 +103,7 @@ def deps_of(
         token=token,
         exchanges=exchanges,
         streaming=streaming,
-        symbols=RememberedSymbols(stores.symbols, clock),
+        symbols=RememberedSymbols(stores.symbols),
         candles=stores.candles,
         revisions=RevisionStore(stores.db),
         events=EventStore(stores.db),

@@ -4,12 +4,12 @@ A minute closes on the exchange's closing message; or 5 s after its end if a lat
 or 30 s after its end. From then on only a state that the store would keep too is announced, as a correction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from app.messages import CandleMessage, from_candle
 from common.errors import Malformed
-from common.market import Candle, Source
+from common.market import Candle, Instrument, Source
 from common.span import MINUTE_MS
 
 #: After a minute's end, in milliseconds: when a later minute was seen, and at the latest.
@@ -80,6 +80,13 @@ class Closing:
         """Somebody else tells of these markets from now on, and closes their minutes."""
         for key in keys:
             self._series.pop(key, None)
+
+    def rename(self, now: Mapping[str, Instrument]) -> None:
+        """What these markets are called from now on, by the key that they had."""
+        renamed = [(one, self._series.pop(key)) for key, one in now.items() if key in self._series]
+        for one, series in renamed:
+            series.open = {ms: candle._replace(instrument=one) for ms, candle in series.open.items()}
+            self._series[one.key] = series
 
     def tick(self, now_ms: int) -> list[CandleMessage]:
         """The minutes that time has closed since the last call; call it every second or so."""

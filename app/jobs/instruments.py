@@ -54,7 +54,6 @@ async def wait_for_markets(
         try:
             if listed:
                 await symbols.upsert(exchange.name, listed, clock.now_ms())
-                return listed
             if stored := await symbols.load(exchange.name):
                 return [one.instrument for one in stored.values()]
         except Retryable as error:

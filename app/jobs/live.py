@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from app.buffer import Buffer
 from app.happening import Kind
 from app.jobs.closing import Closing
+from app.jobs.names import Names
 from app.jobs.notices import Notices
 from app.jobs.outage import Outage
 from app.metrics.scrape import Scrape
@@ -74,6 +75,7 @@ class Live:
         self._closed = exchange.closed if ws_url == exchange.ws_url else ""
         self._idle = ""
         self._carried: set[str] = set()
+        self._names = Names()
         self._up: set[int] = set()
         #: Connections that are to come back, and when they were last heard.
         self._broken: dict[int, int] = {}
@@ -88,6 +90,7 @@ class Live:
     ) -> None:
         """Stream these markets from now on, without touching those that are streamed already.
 
+        One that has another name only is told of under that name, and nothing else of it changes.
         They are this process's share of what is `listed` where several `processes` stream the exchange. A closed
         exchange is left alone at its real address.
         """
@@ -97,14 +100,15 @@ class Live:
         if idle and idle != self._idle:
             tell = log.info if listed and not self._closed else log.error
             tell("No live candles", exchange=self._exchange.name, reason=idle)
-        keys = {one.key for one in instruments}
+        keys = {one.native_key for one in instruments}
         # What is taken over from another process may have a hole where neither had it.
         if self._carried and keys - self._carried:
             self._notices.miss()
         self._idle, self._carried = idle, keys
         if not self._closed:
             self._sink.know(instruments if listed is None else listed)
-            self._closing.forget(one.key for one in self._lines.carry(instruments))
+            self._closing.rename(self._names.learn(instruments))
+            self._closing.forget(self._names.forget(self._lines.carry(instruments)))
         self._notices.news.set()
 
     async def run(self) -> None:
@@ -133,11 +137,11 @@ class Live:
                 self._broken.pop(number, None)
             case Subscription(instrument, refusal) if refusal:
                 log.warning("Subscription refused", market=instrument.key, reason=refusal)
-                self._notices.tell(Kind.REFUSED, refusal, instrument)
+                self._notices.tell(Kind.REFUSED, refusal, self._names.of(instrument))
             case Stale(instrument, silent_ms):
                 log.warning(SILENT, market=instrument.key, silent_ms=silent_ms)
                 self._notices.miss()
-                self._notices.tell(Kind.STALE, SILENT, instrument, silent_ms=silent_ms)
+                self._notices.tell(Kind.STALE, SILENT, self._names.of(instrument), silent_ms=silent_ms)
 
     async def close_minutes(self) -> None:
         """Let time close what no message closes."""
@@ -189,7 +193,7 @@ class Live:
     def _take(self, candle: Candle) -> None:
         self._heard_ms = now_ms = self._clock.now_ms()
         try:
-            message = self._closing.feed(candle, now_ms)
+            message = self._closing.feed(self._names.told(candle), now_ms)
         except Malformed as error:
             return self._complaints.tell(error)
         if candle.open_ms > self._last_candle_ms:

@@ -27,11 +27,17 @@ Carry = Callable[[Sequence[Instrument], int, Sequence[Instrument]], None]
 
 def share(markets: Iterable[Instrument], members: Collection[str], member: str) -> list[Instrument]:
     """Those of `markets` that `member`, one of `members`, streams; each market has exactly one."""
-    return [one for one in markets if max(members, key=lambda each: _weight(each, one.key)) == member]
+    return [one for one in markets if max(members, key=lambda each: _weight(each, one.native_key)) == member]
 
 
-def _weight(member: str, key: str) -> bytes:
-    return blake2b(f"{member} {key}".encode(), digest_size=8).digest()
+def _weight(member: str, native_key: str) -> bytes:
+    """By the exchange's name, so that no market moves when we call it otherwise."""
+    return blake2b(f"{member} {native_key}".encode(), digest_size=8).digest()
+
+
+def _names(markets: Iterable[Instrument]) -> set[tuple[str, ...]]:
+    """What they are called, and were."""
+    return {(one.native_key, one.key, *(before.key for before in one.former)) for one in markets}
 
 
 class Sharing:
@@ -49,7 +55,7 @@ class Sharing:
         self._missed: dict[str, int] = {}
         self._mine: dict[str, Instrument] = {}
         self._leaving: dict[str, float] = {}
-        self._told: tuple[set[str], int, set[str]] | None = None
+        self._told: tuple[set[str], int, set[tuple[str, ...]]] | None = None
 
     def stream(self, markets: Sequence[Instrument]) -> None:
         """These are all markets that the processes are to stream together."""
@@ -85,14 +91,14 @@ class Sharing:
             self._divide()
 
     def _divide(self) -> None:
-        listed = {one.key for one in self._markets}
-        mine = {one.key: one for one in share(self._markets, self._members, self._roster.member)}
+        listed = {one.native_key: one for one in self._markets}
+        mine = {one.native_key: one for one in share(self._markets, self._members, self._roster.member)}
         now_s = time.monotonic()
-        kept = {key: one for key, one in self._mine.items() if key not in mine and key in listed}
+        kept = {key: listed[key] for key in self._mine if key not in mine and key in listed}
         self._leaving = {key: self._leaving.get(key, now_s + LEASE_S) for key in kept}
         kept = {key: one for key, one in kept.items() if self._leaving[key] > now_s}
         self._mine = mine | kept
-        now = set(self._mine), len(self._members), listed
+        now = set(self._mine), len(self._members), _names(self._markets)
         if now != self._told:
             self._told = now
             self._carry(list(self._mine.values()), len(self._members), self._markets)

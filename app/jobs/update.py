@@ -29,9 +29,6 @@ T = TypeVar("T")
 BLOCK_MS, GATHER_S = 2_000, 0.25
 #: What another updater was given this long ago (real time) and did not finish is ours; looked for as often.
 STALE_MS = 60_000
-#: Unknown markets are looked up again after this long, in the Clock's time.
-RELOAD_MS = 30_000
-
 #: What PostgreSQL or its driver says about a row that it will never take.
 _POISON = (OverflowError, ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 
@@ -85,7 +82,7 @@ class Update:
         self._figures = figures
         self._ids: Mapping[str, int] = {}
         self._unknown: set[str] = set()
-        self._loaded_ms = 0
+        self._version: int | None = None
         self._written = asyncio.Event()
         self._database = Outage("PostgreSQL", clock)
 
@@ -163,15 +160,15 @@ class Update:
             await self._write(rows[len(rows) // 2 :])
 
     async def _know(self, keys: set[str]) -> None:
-        """Load the symbols when a market is new, not at each candle of one that stays unknown."""
+        """Load the ids when any market is new, or has another name: what it had before still means it."""
+        version = await self._symbols.version()
+        if version != self._version:
+            self._ids = await self._symbols.ids()
+            self._version = version  # as it was before, so that no later change is missed
         unknown = keys - self._ids.keys()
-        now_ms = self._clock.now_ms()
-        if unknown - self._unknown or (unknown and now_ms - self._loaded_ms >= RELOAD_MS):
-            self._ids = {key: symbol.id for key, symbol in (await self._symbols.load()).items()}
-            self._loaded_ms = now_ms
-            for key in unknown - self._ids.keys() - self._unknown:
-                log.error("Candles of an unknown market go to ohlcvs_errors", market=key)
-            self._unknown = (self._unknown | unknown) - self._ids.keys()
+        for key in unknown - self._unknown:
+            log.error("Candles of an unknown market go to ohlcvs_errors", market=key)
+        self._unknown = unknown | (self._unknown - self._ids.keys())
 
     async def _report(self, one: CandleMessage, symbol_id: int | None, kind: str, reason: str) -> None:
         span = Span(one.time, one.time + MINUTE_MS)

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select, update
 
-from app.stores import tables
+from app.stores import tables, views
 from app.stores.database import Database
 from app.stores.statements import sql
 
@@ -23,18 +23,18 @@ async def refresh(db: Database, now_ms: int) -> None:
 
 async def geodr(db: Database, upper: float | None, lower: float | None, limit: int | None) -> Sequence[Row]:
     """Geometric daily returns strictly between `lower` and `upper` percent, the greatest first."""
-    view = tables.geo_daily_return
+    view = views.geo_daily_return
     return await _read(db, _between(select(view), view.c.daily_return_pct, upper, lower, limit))
 
 
 async def wr(db: Database, upper: float | None, lower: float | None, limit: int | None) -> Sequence[Row]:
     """Weekly returns between `lower` and `upper` percent, the greatest first; `time` in UTC milliseconds."""
-    view = tables.weekly_return
+    view = views.weekly_return
     return await _read(db, _between(select(view), view.c.weekly_return_pct, upper, lower, limit))
 
 
 async def top20qvlm(db: Database) -> Sequence[Row]:
-    view = tables.top_20_quoted_vol
+    view = views.top_20_quoted_vol
     return await _read(db, select(view).order_by(view.c.total_volume.desc(), view.c.bqgrp))
 
 
@@ -52,7 +52,7 @@ def _between(
         query = query.where(column < upper)
     if lower is not None:
         query = query.where(column > lower)
-    return query.order_by(column.desc(), *(query.selected_columns[name] for name in tables.MARKET)).limit(limit)
+    return query.order_by(column.desc(), *(query.selected_columns[name] for name in views.MARKET)).limit(limit)
 
 
 async def _read(db: Database, query: Select[Any]) -> Sequence[Row]:

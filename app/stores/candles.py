@@ -10,6 +10,7 @@ from app.stores.coverage import cover_on
 from app.stores.database import Database
 from app.stores.statements import sql
 from common.clock import Clock
+from common.errors import Retryable
 from common.interval import Interval
 from common.market import Bar, Candle
 from common.span import DAY_MS, Span
@@ -205,8 +206,12 @@ async def write_on(
 
 
 async def lock_symbols(connection: Any, symbol_ids: set[int], now_ms: int) -> None:
-    """Begin a write at `now_ms`: nobody else writes these symbols until the transaction ends."""
-    await connection.execute(sql("candles_lock"), sorted({symbol_id % 64 for symbol_id in symbol_ids}), now_ms)
+    """Begin a write at `now_ms`: nobody else writes these symbols until the transaction ends.
+
+    Raises Retryable where one was joined to another meanwhile: whoever asks for it by name again learns which.
+    """
+    if gone := await connection.fetchval(sql("candles_lock"), list(symbol_ids), now_ms):
+        raise Retryable(f"Market {gone[0]} was renamed and joined to another meanwhile; begin again.")
 
 
 async def merge_on(connection: Any, rows: Sequence[StoredCandle]) -> WriteResult:

@@ -15,7 +15,7 @@ from common.market import Instrument
 
 CLOSED_CANDLES = "closed_candles"
 EPOCH = "candlehouse:epoch"
-#: Where writers that know no instruments find the exchange's spelling of a market.
+#: Where writers that know no instruments find a market's other spellings, a line for each.
 ALIASES = "candlehouse:aliases"
 #: How far back `live_{exchange}` can be read, in the Clock's time.
 KEPT_MS = 600_000
@@ -36,12 +36,15 @@ for i = 3, #ARGV, 10 do
     end
     set(send)
     set('ws_serve_' .. name)
-    if alias ~= '' then
-      set('ws_send_' .. alias)
-      set('ws_serve_' .. alias)
+    for other in string.gmatch(alias, '[^\\n]+') do
+      set('ws_send_' .. other)
+      set('ws_serve_' .. other)
     end
   end
   redis.call('PUBLISH', send, message)
+  for other in string.gmatch(alias, '[^\\n]+') do
+    redis.call('PUBLISH', 'ws_send_' .. other, message)
+  end
   redis.call('XADD', live, '*', 'candle', message)
   if is_closed == '1' then redis.call('XADD', closed, '*', 'candle', message) end
 end
@@ -60,11 +63,13 @@ class LiveSink:
         self._script = redis.register_script(_WRITE)
         self._kept_ms = round(KEPT_MS / clock.rate)
         self._own = None if instruments is None else aliases(instruments)
+        self._plain: list[str] = []
         self._epoch = b""
 
-    def know(self, instruments: Iterable[Instrument]) -> None:
+    def know(self, instruments: Sequence[Instrument]) -> None:
         """These are the markets that this writer knows from now on."""
         self._own, self._epoch = aliases(instruments), b""
+        self._plain = [name for name in map(_name_of, instruments) if name not in self._own]
 
     async def write(self, messages: Sequence[CandleMessage]) -> None:
         """All of them, in order. Raises Retryable when Redis does not take them; all may then be tried again."""
@@ -82,6 +87,8 @@ class LiveSink:
         epoch = await self._script(keys=[live_stream(exchange), CLOSED_CANDLES, EPOCH], args=args)
         if self._own and epoch != self._epoch:
             await self._redis.hset(ALIASES, mapping={**self._own})
+        if self._plain and epoch != self._epoch:
+            await self._redis.hdel(ALIASES, *self._plain)
         self._epoch = epoch
 
     async def _read_aliases(self) -> dict[str, str]:
@@ -99,15 +106,27 @@ def newest_key(exchange: str, base: str, quote: str, market_type: str = "spot") 
 
 
 def aliases(instruments: Iterable[Instrument]) -> dict[str, str]:
-    """The exchange's spelling of each market that it spells otherwise, unless another market bears that name."""
-    names, spelled = set(), {}
-    for one in instruments:
-        name = _name(one.exchange, one.market_type, one.base, one.quote)
-        names.add(name)
-        native = (one.native_base or one.base, one.native_quote or one.quote)
-        if native != (one.base, one.quote):
-            spelled[name] = _name(one.exchange, one.market_type, *native)
-    return {name: alias for name, alias in spelled.items() if alias not in names}
+    """Under what else each market is found, a line for each: the exchange's spelling, and what it was before.
+
+    A name that another market bears is left to that one, and no name is given twice.
+    """
+    known = list(instruments)
+    taken = {_name_of(one) for one in known}
+    spelled: dict[str, list[str]] = {}
+    for one in known:
+        for name in dict.fromkeys([_native_name(one), *map(_name_of, one.former), *map(_native_name, one.former)]):
+            if name not in taken:
+                taken.add(name)
+                spelled.setdefault(_name_of(one), []).append(name)
+    return {name: "\n".join(others) for name, others in spelled.items()}
+
+
+def _name_of(one: Instrument) -> str:
+    return _name(one.exchange, one.market_type, one.base, one.quote)
+
+
+def _native_name(one: Instrument) -> str:
+    return _name(one.exchange, one.market_type, one.native_base or one.base, one.native_quote or one.quote)
 
 
 def _name(exchange: str, market_type: str, base: str, quote: str) -> str:

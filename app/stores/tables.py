@@ -48,6 +48,25 @@ symbol_exchange = Table(
     Column("last_seen", Moment),
 )
 
+symbol_names = Table(
+    "symbol_names",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("symbol_id", Integer),
+    *(Column(name, Text) for name in ("exchange", "market_type", "base_id", "quote_id")),
+    *(Column(name, Text) for name in ("symbol", "native_base", "native_quote")),
+    Column("renamed_at", Moment),
+    Column("serves_before", Moment),
+)
+
+symbols_joined = Table(
+    "symbols_joined", metadata, Column("gone", Integer, primary_key=True), Column("into_id", Integer)
+)
+
+symbols_version = Table(
+    "symbols_version", metadata, Column("single", Boolean, primary_key=True), Column("version", BigInteger)
+)
+
 candles = Table(
     "candles",
     metadata,
@@ -222,26 +241,3 @@ test = Table(
     Column("o", Numeric),
     Column("c", Numeric),
 )
-
-#: The materialized views of scripts/database/revisions/0005_analytics.sql.
-views = MetaData()
-MARKET = ("exchange", "base_id", "quote_id")
-geo_daily_return = Table(
-    "geo_daily_return", views, *(Column(name, Text) for name in MARKET), Column("daily_return_pct", Numeric)
-)
-weekly_return = Table(
-    "weekly_return",
-    views,
-    Column("time", Moment),
-    *(Column(name, Text) for name in MARKET),
-    Column("weekly_return_pct", Numeric),
-)
-top_20_quoted_vol = Table("top_20_quoted_vol", views, Column("bqgrp", Text), Column("total_volume", Numeric))
-top_quoted_vol_by_quote = Table(
-    "top_quoted_vol_by_quote",
-    views,
-    Column("quote_id", Text),
-    Column("bqgrp", Text),
-    Column("total_volume", Numeric),
-)
-common_basequote_30 = Table("common_basequote_30", views, Column("base_id", Text), Column("quote_id", Text))

@@ -29,8 +29,8 @@ from fetchers import registry
 from fetchers.http import HttpClient
 from scripts.commands.roles import run_until_stopped
 
-#: In the Clock's time, how often listings and delistings are looked for; beat brings them into the database.
-LOOK_EVERY_S = 600
+#: In the Clock's time, how often new markets and names are looked for; beat brings them into the database.
+LOOK_EVERY_S = 15
 
 
 def stream(
@@ -95,13 +95,17 @@ def _shared(
 async def _follow_listings(
     sharing: Sharing, settings: Settings, stores: wiring.Stores, exchange: Exchange, clock: Clock
 ) -> None:
-    """Take up what is listed and leave what is delisted while the stream runs."""
+    """Take up what is listed, leave what is delisted, and learn new names, while the stream runs."""
+    seen: int | None = None
     while True:
         await clock.sleep(LOOK_EVERY_S)
         try:
+            if (version := await stores.symbols.version()) == seen:
+                continue
             stored = await stores.symbols.load(exchange.name, trading_only=True)
         except Retryable:
             continue  # the stream goes on without its database
+        seen = version
         # None at all is no delisting: the database was emptied, or could not be told of them yet.
         if now := instruments.streamed((one.instrument for one in stored.values()), settings.symbols):
             sharing.stream(now)

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from app.migrate import create_sql, upgrade
-from app.stores import analytics, tables
+from app.stores import analytics, tables, views
 from app.stores.candles import SUFFIXES, CandleStore, StoredCandle
 from app.stores.database import Database
 from app.stores.symbols import SymbolStore
@@ -121,7 +121,7 @@ def test_core_knows_every_column_of_every_table(postgres_url: str) -> None:
         "AND NOT c.relispartition AND c.relkind IN ('r', 'p', 'm')",
     ):
         live.setdefault(name, set()).add(column)
-    core = {**tables.metadata.tables, **tables.views.tables}
+    core = {**tables.metadata.tables, **views.metadata.tables}
     ours = {name: set(table.columns.keys()) for name, table in core.items()}
     assert ours == {name: live.get(name) for name in ours}
     assert {name for name in live if not name.startswith("stored_")} - {"alembic_version"} == set(ours)

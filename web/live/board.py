@@ -21,7 +21,9 @@ class Board:
 
     def __init__(self, topic: Topic, market: Stored) -> None:
         self.topic = topic
+        #: As it is called now; whoever subscribed is told of it by the name of then.
         self.market = market
+        self._called = market.instrument
         self.ready = False
         self.loaded_ms = 0
         self.current: Bucket | None = None
@@ -34,6 +36,11 @@ class Board:
         self._newest_ms = 0
         self._clients: dict[Client, Shape] = {}
         self._expected = 0
+
+    @property
+    def key(self) -> str:
+        """What live messages call the market now."""
+        return self.market.instrument.key
 
     @property
     def exchange(self) -> str:
@@ -142,4 +149,4 @@ class Board:
             client.offer((self.topic, state.bar.open_ms), self._frame(state, shape))
 
     def _frame(self, state: State, shape: Shape) -> str:
-        return frame(state, self.market.instrument, self.topic.interval, shape)
+        return frame(state, self._called, self.topic.interval, shape)

@@ -46,6 +46,8 @@ class Hub:
         self._recent: dict[str, Recent] = {}
         self._due: dict[Board, int] = {}
         self._running: set[asyncio.Task[None]] = set()
+        #: Of the names of markets, as they were in the last seconds.
+        self._versions: tuple[int, ...] = ()
         self.announcer = Announcer(deps, tasks)
 
     @property
@@ -68,7 +70,7 @@ class Hub:
         board = self._boards.get(topic)
         if board and not board.remove(client).is_wanted:
             del self._boards[topic]
-            self._of_market[topic.key].remove(board)
+            self._of_market[board.key].remove(board)
             self._due.pop(board, None)
         client.forget(_of(topic))
 
@@ -76,6 +78,7 @@ class Hub:
         """Every second: tell of bars that ended by themselves, read again what history may have changed."""
         while True:
             await asyncio.sleep(BLOCK_MS / 1000)
+            await self._look_for_names()
             for board in list(self._boards.values()):
                 now_ms = self._deps.clock.now_ms()
                 board.tell(now_ms)
@@ -92,14 +95,39 @@ class Hub:
         for task in self._running:
             task.cancel()
 
+    async def _look_for_names(self) -> None:
+        """Boards of markets that were renamed go on with what these are called now.
+
+        A change is looked at twice: somebody may have been about to subscribe under the name of before.
+        """
+        try:
+            versions = (await self._deps.symbols.version(), *self._versions[:2])
+            if len(set(versions)) > 1:
+                now = await self._deps.symbols.now({board.market.id for board in self._boards.values()})
+                for board in list(self._boards.values()):
+                    self._follow_market(board, now.get(board.market.id, board.market))
+            self._versions = versions
+        except CandlehouseError as error:
+            log.debug("Names cannot be read", reason=str(error))  # the boards themselves complain
+
+    def _follow_market(self, board: Board, market: Stored) -> None:
+        if (market.id, market.instrument.key) == (board.market.id, board.key):
+            return
+        log.info("A market was renamed", before=board.key, now=market.instrument.key)
+        self._of_market[board.key].remove(board)
+        board.market = market
+        self._of_market.setdefault(board.key, []).append(board)
+        self._due[board] = 0
+        self._hear(self._following(board.exchange).of(board.key))
+
     def _make(self, topic: Topic, market: Stored) -> Board:
         board = self._boards[topic] = Board(topic, market)
-        self._of_market.setdefault(topic.key, []).append(board)
+        self._of_market.setdefault(board.key, []).append(board)
         return board
 
     async def _tell_of_now(self, board: Board) -> None:
         """Let the board hear what was told of its market lately."""
-        known = list(self._following(board.exchange).of(board.topic.key))
+        known = list(self._following(board.exchange).of(board.key))
         for message, seq in known:
             board.hear(message, seq)
         if not known and (newest := await self._newest(board)):
@@ -175,7 +203,7 @@ class Hub:
         After an outage a part of the stream may be gone, so everything is read again from the database, too.
         """
         boards = [board for board in self._boards.values() if board.exchange == exchange]
-        self._hear(heard for board in boards for heard in recent.of(board.topic.key))
+        self._hear(heard for board in boards for heard in recent.of(board.key))
         if failures:
             log.info("The live stream is read again", exchange=exchange)
             self._due |= dict.fromkeys(boards, 0)
