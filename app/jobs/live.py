@@ -88,9 +88,8 @@ class Live:
         processes: int = 1,
         listed: Sequence[Instrument] | None = None,
     ) -> None:
-        """Stream these markets from now on, without touching those that are streamed already.
+        """Stream these markets from now on, under these names, without touching those that are streamed already.
 
-        One that has another name only is told of under that name, and nothing else of it changes.
         They are this process's share of what is `listed` where several `processes` stream the exchange. A closed
         exchange is left alone at its real address.
         """

@@ -1,6 +1,7 @@
 """The Redis contract: names and bytes that other programs rely on."""
 
 import asyncio
+from dataclasses import replace as replace_market
 
 import pytest
 import redis.asyncio
@@ -71,6 +72,29 @@ async def test_a_writer_that_knows_no_markets_keeps_the_alias_in_step(redis_clie
     fixed = message(0, 4, CLOSED, UST, corrected=True)
     await LiveSink(redis_client, Clock()).write([fixed])
     assert await redis_client.hgetall("ws_serve_bitfinex;;BTC;;UST") == stored(fixed)
+
+
+async def test_a_former_name_is_an_alias_and_a_channel_until_another_market_bears_it(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    usdt = replace_market(UST, former=(replace_market(UST, base="XBT", quote="USD"),))
+    sink = LiveSink(redis_client, Clock(), [])
+    sink.know([usdt])
+    async with redis_client.pubsub() as channel:
+        await channel.subscribe("ws_send_bitfinex;;XBT;;USD")
+        await channel.get_message(timeout=5)
+        await sink.write([message(0, 3, instrument=usdt)])
+        heard = await channel.get_message(ignore_subscribe_messages=True, timeout=5)
+    assert heard and heard["data"] == encode(message(0, 3, instrument=usdt))
+    fixed = message(0, 4, CLOSED, usdt, corrected=True)
+    await LiveSink(redis_client, Clock()).write([fixed])
+    assert await redis_client.hgetall("ws_send_bitfinex;;XBT;;USD") == stored(fixed)
+    assert await redis_client.hgetall("ws_send_bitfinex;;BTC;;UST") == stored(fixed)
+    other = Instrument("bitfinex", "XBT", "USD", "XBTUSD", "XBT", "USD")
+    sink.know([replace_market(usdt, native_base="BTC", native_quote="USDT"), other])
+    await sink.write([message(1, 5, instrument=other)])
+    await LiveSink(redis_client, Clock()).write([message(2, 6, CLOSED, usdt)])
+    assert await redis_client.hgetall("ws_send_bitfinex;;XBT;;USD") == stored(message(1, 5, instrument=other))
 
 
 async def test_an_alias_never_takes_another_markets_name(redis_client: redis.asyncio.Redis) -> None:

@@ -1,5 +1,6 @@
 """A minute is announced as closed once, whatever arrives when; afterwards only what the store would keep."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from app.messages import CandleMessage
 from common.errors import Malformed
 from common.market import Candle, Source
 from common.span import MINUTE_MS
-from tests.fixtures.live import ETH, T0, candle
+from tests.fixtures.live import BTC, ETH, T0, candle
 
 END = MINUTE_MS
 RUNNING, BY_TIME, CLOSING = Source.RUNNING, Source.CLOSED_BY_TIME, Source.CLOSING_MESSAGE
@@ -160,6 +161,26 @@ def test_minutes_of_a_market_that_somebody_else_streams_are_not_closed_here() ->
     run.feed(10_000, 0, 1)
     run.closing.forget([ETH.key, candle().instrument.key])
     assert run.tick(END + 60_000) == []
+
+
+def test_a_market_that_is_renamed_closes_under_its_new_name_what_it_began_under_the_old_one() -> None:
+    run, renamed = Run(), replace(BTC, base="XBT")
+    run.feed(500, -1, 4, CLOSING)
+    run.feed(1_000, 0, 1)
+    run.closing.rename({BTC.key: renamed})
+    assert run.feed(1_500, -1, 4, CLOSING, instrument=renamed) is None, "it was told of as closed"
+    assert [(one.key, facts(one)) for one in run.closing.tick(T0 + END + 60_000)] == [
+        (renamed.key, (0, 1, BY_TIME, False))
+    ]
+
+
+def test_markets_that_change_names_close_each_its_own_minutes() -> None:
+    run = Run()
+    run.feed(1_000, 0, 1, instrument=BTC)
+    run.feed(1_000, 0, 2, instrument=ETH)
+    run.closing.rename({BTC.key: ETH, ETH.key: BTC})
+    closed = {one.key: one.volume for one in run.closing.tick(T0 + END + 60_000)}
+    assert closed == {ETH.key: 1, BTC.key: 2}
 
 
 def test_a_placeholder_closes_only_where_quiet_minutes_are_served_and_a_later_one_came() -> None:

@@ -58,6 +58,24 @@ def test_a_market_that_trades_wins_over_its_delisted_namesake() -> None:
     assert parse_symbol("BTC/USDT", [old, BTC_USDT]) is BTC_USDT
 
 
+def test_a_market_is_found_by_every_name_that_it_had_unless_another_bears_it_now() -> None:
+    old = Instrument("bitfinex", "BAB", "USD", "BABUSD", "BCHABC", "USD")
+    bch = Instrument("bitfinex", "BCH", "USD", "BCHUSD", "BCH", "USD", former=(old,))
+    for text in ("BAB/USD", "babusd", "BCHABC-USD", "tBABUSD", "bitfinex:spot:BAB/USD"):
+        assert parse_symbol(text, [bch, BTC_USD]) is bch
+    other = Instrument("bitfinex", "BAB", "USD", "NEWUSD", "NEW", "USD", is_trading=False)
+    assert parse_symbol("BAB/USD", [bch, other]) is other
+    assert parse_symbol("BABUSD", [bch, other]) is other
+    assert parse_symbol("BCHABC/USD", [bch, other]) is bch
+
+
+def test_a_selection_goes_on_to_mean_a_market_that_was_renamed() -> None:
+    matic = Instrument("binance", "MATIC", "USDT", "MATICUSDT", "MATIC", "USDT")
+    pol = Instrument("binance", "POL", "USDT", "POLUSDT", "POL", "USDT", former=(matic,))
+    assert matches("binance:MATIC:USDT", pol) and matches("POL/*", pol)
+    assert not matches("binance:*:USDT, !*:MATIC:*", pol)
+
+
 def test_an_unknown_symbol_is_refused_with_at_most_five_that_look_like_it() -> None:
     with pytest.raises(BadInput) as raised:
         parse_symbol("BTC/USTD", [*BITFINEX, *(Instrument("x", f"BTC{n}", "USTD", f"n{n}") for n in range(9))])
