@@ -1,6 +1,6 @@
 """What the rest of the program asks of an exchange's adapter, and of whoever keeps its rate budget."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -11,11 +11,15 @@ from common.span import Span
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET below the exchange's REST address; `weight` is its price in the exchange's own rate units."""
+    """A GET below the exchange's REST address; `weight` is its price in the exchange's own rate units.
+
+    A `path` of another host than that is a whole address. With a `body`, be it empty, it is a POST of that JSON.
+    """
 
     path: str
     params: Mapping[str, str | int] = field(default_factory=dict)
     weight: int = 1
+    body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,22 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The markets of an exchange, and one sentence for each that could not be understood."""
+    """The markets of an exchange, and one sentence for each that could not be understood.
+
+    Where one answer does not hold all of them, `more` is what has to be asked next, and the rest is empty.
+    """
 
     instruments: list[Instrument]
     skipped: list[str]
+    more: "More | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """The next request of a listing; `parse` makes of its answer, and of those before it, the listing."""
+
+    request: Request
+    parse: Callable[[bytes], Listing]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -29,6 +30,7 @@ BLOCKED_STATUSES = ("403", "451")
 #: The server's clock may be this far from ours: what it counted before is not of our minute.
 CLOCKS_APART_MS = 2000
 
+_JSON = {"content-type": "application/json"}
 _DIRECTLY = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
 
 
@@ -53,7 +55,7 @@ class HttpClient:
         spending = await budget.acquire(request.weight, priority)
         sent_ms, began_s, counted, status = self._clock.now_ms(), time.perf_counter(), None, "none"
         try:
-            answer = await self._ask(exchange.name, self._rest_urls[exchange.name], request)
+            answer = await self._ask(exchange.name, self._address(exchange, request), request)
             status = str(answer.status_code)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             counted = self._of_this_minute(exchange.used_weight(headers), sent_ms)
@@ -88,7 +90,8 @@ class HttpClient:
 
     async def handshake(self, url: str, request: Request) -> bytes:
         """What `request` is answered on the host of the WebSocket at `url`, outside any budget."""
-        answer = await self._ask(url, url.replace("ws", "http", 1) if url.startswith("ws") else url, request)
+        host = url.replace("ws", "http", 1) if url.startswith("ws") else url
+        answer = await self._ask(url, host.rstrip("/") + request.path, request)
         if not answer.is_success:
             raise Retryable(f"{url} answered {answer.status_code} before connecting", status=answer.status_code)
         return answer.content
@@ -96,11 +99,21 @@ class HttpClient:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def _ask(self, who: str, base: str, request: Request) -> httpx.Response:
+    def _address(self, exchange: Exchange, request: Request) -> str:
+        """Where the exchange is asked at another address than its own, its other hosts are there as well."""
+        base, path = self._rest_urls[exchange.name], request.path
+        if "://" in path and base != exchange.rest_url:
+            path = urlsplit(path).path
+        return path if "://" in path else base.rstrip("/") + path
+
+    async def _ask(self, who: str, address: str, request: Request) -> httpx.Response:
         """The one place where httpx's errors end."""
+        method, headers = ("GET", {}) if request.body is None else ("POST", _JSON)
         try:
             async with asyncio.timeout(ANSWER_S):
-                return await self._client.get(base.rstrip("/") + request.path, params=dict(request.params))
+                return await self._client.request(
+                    method, address, params=dict(request.params), content=request.body, headers=headers
+                )
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise Retryable(f"{who} does not answer: {_reason(error)}") from error
         except httpx.InvalidURL as error:

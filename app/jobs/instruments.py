@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 async def ask(exchange: Exchange, *, get: Get) -> list[Instrument]:
     """The exchange's markets as it lists them now, never none."""
     listing = exchange.parse_instruments(await get(exchange.instruments_request()))
+    while listing.more is not None:
+        listing = listing.more.parse(await get(listing.more.request))
     for sentence in listing.skipped:
         log.warning("market skipped", exchange=exchange.name, reason=sentence)
     if not listing.instruments:
