@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app import running
 from app.settings_checks import COMPOSE_ONLY, EGRESS, RETAINED, check, is_loopback, refuse_unknown, sentence_of
-from app.settings_exchanges import EXCHANGE_SUFFIXES, variables
+from app.settings_exchanges import EXCHANGE_SUFFIXES, variables, variables_of_ccxt
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import DEMO_EXCHANGES, simulated
@@ -99,12 +99,13 @@ class Settings(BaseSettings):
 
     @property
     def exchange_names(self) -> tuple[str, ...]:
-        return tuple(name.strip().lower() for name in self.exchanges.split(",") if name.strip())
+        """The names that everything of an exchange is kept under: `kucoin` for `ccxt:kucoin`."""
+        return tuple(registry.name_of(name.strip().lower()) for name in self.exchanges.split(",") if name.strip())
 
     @property
     def streaming(self) -> tuple[str, ...]:
         """Those of `exchange_names` that can be live: a closed one only at another address, a simulator's."""
-        adapters = [registry.get(name) for name in self.exchange_names]
+        adapters = [registry.get(name) for name in self.exchange_names if not registry.why_no_live(name)]
         return tuple(one.name for one in adapters if not one.closed or self.ws_url(one.name) != one.ws_url)
 
     @property
@@ -192,7 +193,7 @@ def load_settings(
         {name: value for name, value in (os.environ if environ is None else environ).items() if value}
     )
     written = with_files({name: value for name, value in dotenv_values(dotenv).items() if value})
-    refuse_unknown(written, [*known_variables(), *FILES, *COMPOSE_ONLY], dotenv)
+    refuse_unknown(written, [*known_variables(), *variables_of_ccxt(), *FILES, *COMPOSE_ONLY], dotenv)
     data_dir = Path(given.get("DATA_DIR") or written.get("DATA_DIR") or "local_data").absolute()
     instance = running.alive(data_dir)
     on_its_own = demo or any(is_elsewhere(given, name, instance) for name in CONNECTIONS)
@@ -204,7 +205,7 @@ def load_settings(
     if demo or simulator:
         found = _validated({**merged, "CLOCK_RATE": "1"}, None, data_dir)
         merged = {"EXCHANGES": DEMO_EXCHANGES} | merged
-        merged |= simulated(found.simulator_host, found.simulator_port)
+        merged |= simulated(found.simulator_host, found.simulator_port, found.exchange_names)
     return _validated(merged, instance, data_dir)
 
 
@@ -233,7 +234,7 @@ def known_variables() -> list[str]:
 
 
 def _validated(merged: dict[str, str], instance: running.Running | None, data_dir: Path) -> Settings:
-    own = set(known_variables())
+    own = {*known_variables(), *variables_of_ccxt()}
     values: dict[str, Any] = {name: value for name, value in merged.items() if name in own}
     values["EXCHANGE_VARIABLES"] = {n: v for n, v in values.items() if n.endswith(EXCHANGE_SUFFIXES)}
     values |= {"INSTANCE": instance, "DATA_DIR": data_dir}

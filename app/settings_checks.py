@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from common import symbols
 from common.errors import BadInput
 from fetchers import registry
+from fetchers.by_ccxt import names as of_ccxt
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -56,7 +57,7 @@ def check(settings: "Settings") -> None:
     _check_password("WEB_TOKEN", settings.web_token)
     for name, value in settings.exchange_variables.items():
         _check_exchange_variable(name, value)
-    for name in registry.names():
+    for name in {*registry.names(), *settings.exchange_names}:
         _check_weight(settings, name)
     _check_listen_address("BIND_ADDRESS", settings.bind_address)
     if settings.listen_address:
@@ -92,17 +93,18 @@ def _inner(annotation: Any) -> list[Any]:
 
 
 def _check_exchanges(settings: "Settings") -> None:
-    known = registry.names()
-    if not settings.exchange_names:
-        raise BadInput(
-            "EXCHANGES", f"EXCHANGES names no exchange; choose from {', '.join(known)}.", ", ".join(known)
-        )
-    for name in settings.exchange_names:
-        if name not in known:
-            allowed = ", ".join(known)
-            raise BadInput(
-                "EXCHANGES", f"EXCHANGES names {name!r}, which is unknown; choose from {allowed}.", allowed
-            )
+    allowed = registry.choices()
+    named = [name.strip().lower() for name in settings.exchanges.split(",") if name.strip()]
+    if not named:
+        raise BadInput("EXCHANGES", f"EXCHANGES names no exchange; choose from {allowed}.", allowed)
+    for name in named:
+        try:
+            registry.name_of(name)
+        except BadInput as error:
+            is_known = name.removeprefix(of_ccxt.PREFIX) in registry.known()
+            unknown = f"EXCHANGES names {name!r}, which is unknown; choose from {allowed}."
+            sentence = f"EXCHANGES: {error.sentence}" if is_known else unknown
+            raise BadInput("EXCHANGES", sentence, error.allowed) from None
 
 
 def _check_address(variable: str, value: SecretStr | None) -> None:
@@ -139,10 +141,12 @@ def _check_exchange_variable(name: str, value: str) -> None:
 
 def _check_weight(settings: "Settings", exchange: str) -> None:
     """Only somebody else than the exchange itself can allow more than the exchange states."""
+    variable = f"{exchange.upper()}_WEIGHT_PER_MINUTE"
+    if variable not in settings.exchange_variables:
+        return
     one, weight = registry.get(exchange), settings.weight_per_minute(exchange)
     stated = one.limits.weight_per_minute
     if weight > stated and settings.rest_url(exchange) == one.rest_url:
-        variable = f"{exchange.upper()}_WEIGHT_PER_MINUTE"
         sentence = f"{variable} is {weight}, but {one.rest_url} allows {stated} a minute"
         raise BadInput(variable, f"{sentence}; more is for a proxy or a simulator of yours.", f"1 to {stated}")
 

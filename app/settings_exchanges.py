@@ -20,6 +20,12 @@ def variables() -> list[str]:
     return of_each + [f"{name.upper()}_ARCHIVE_URL" for name in _ARCHIVES]
 
 
+def variables_of_ccxt() -> list[str]:
+    """Those of the exchanges that ccxt alone knows."""
+    others = set(registry.known()) - set(registry.names())
+    return [name.upper() + suffix for name in sorted(others) for suffix in _OF_EACH]
+
+
 def archive_url(settings: "Settings", exchange: str) -> str:
     """The host of the exchange's archives, as overridden or its own."""
     return settings.exchange_variables.get(f"{exchange.upper()}_ARCHIVE_URL") or _ARCHIVES[exchange]

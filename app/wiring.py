@@ -1,8 +1,9 @@
 """The composition root: which store, client and clock the settings mean. Nothing connects before its first use."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from redis.asyncio import Redis
 
@@ -23,6 +24,8 @@ from common.clock import Clock
 from fetchers import registry
 from fetchers.http import HttpClient
 
+V = TypeVar("V")
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
@@ -41,9 +44,9 @@ class Stores:
     erase: EraseStore
 
 
-def known_exchanges() -> tuple[str, ...]:
-    """Every exchange that has an adapter, configured or not."""
-    return registry.names()
+def known_exchanges(settings: Settings) -> tuple[str, ...]:
+    """Every exchange that has an adapter of its own, configured or not, and those of ccxt that are."""
+    return tuple(dict.fromkeys((*registry.names(), *settings.exchange_names)))
 
 
 def clock(settings: Settings) -> Clock:
@@ -82,19 +85,24 @@ async def open_stores(settings: Settings, *, pool_size: int = 5, role: str = "")
 def open_http(settings: Settings, redis: Redis) -> HttpClient:
     """One client for every exchange, within the rate budget that all processes share."""
     time = clock(settings)
-    names = registry.names()
-    budgets = {
-        name: RedisBudget(
-            redis,
-            name,
-            budget_weight(settings, name),
-            time,
-            settings.egress_address,
-            budget_weight_per_second(settings, name),
-        )
-        for name in names
-    }
-    return HttpClient({name: settings.rest_url(name) for name in names}, budgets, time)
+
+    def budget(name: str) -> RedisBudget:
+        weights = budget_weight(settings, name), budget_weight_per_second(settings, name)
+        return RedisBudget(redis, name, weights[0], time, settings.egress_address, weights[1])
+
+    return HttpClient(_OnDemand(settings.rest_url), _OnDemand(budget), time)
+
+
+class _OnDemand(dict[str, V]):
+    """By exchange, each made when it is first wanted: ccxt's are many, and cost time."""
+
+    def __init__(self, make: Callable[[str], V]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, exchange: str) -> V:
+        self[exchange] = made = self._make(exchange)
+        return made
 
 
 def budget_weight(settings: Settings, exchange: str) -> int:

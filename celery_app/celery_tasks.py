@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 
 from app.jobs import asked, instruments
+from app.settings import load_settings
+from app.wiring import known_exchanges
 from celery_app import slices
 from celery_app.celery_main import app
 from celery_app.orders import order, order_work
@@ -46,7 +48,7 @@ def _for(exchange: str) -> dict[str, Callable[..., None]]:
 
 
 def all_fetch_symbol_data() -> None:
-    for exchange in registry.names():
+    for exchange in known_exchanges(load_settings()):
         order("refresh_instruments", exchange)
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from kombu.entity import Exchange, Queue
 
+from app import wiring
 from app.settings import Settings, load_settings
 from app.stores import pulse
 from fetchers import registry
@@ -37,7 +38,7 @@ def configuration() -> dict[str, Any]:
         # A Redis that is full, or cannot save, refuses commands: that is waited out as one that is away.
         "broker_channel_error_retry": True,
         "broker_transport_options": {"visibility_timeout": VISIBILITY_S},
-        "task_queues": [_queue(name) for name in (*map(queue_of, registry.names()), COMMON_QUEUE)],
+        "task_queues": [_queue(name) for name in (*map(queue_of, wiring.known_exchanges(settings)), COMMON_QUEUE)],
         "task_default_queue": COMMON_QUEUE,
         "task_routes": [route],
         "task_serializer": "json",

@@ -76,7 +76,7 @@ async def open_wired() -> AsyncIterator[Deps]:
             stores,
             redis,
             wiring.clock(settings),
-            wiring.known_exchanges(),
+            wiring.known_exchanges(settings),
             settings.streaming,
             room=lambda: room(settings, stores.db, wiring.clock(settings).now_ms()),
             token=settings.web_token if settings.public else None,

@@ -11,7 +11,7 @@ from common.errors import BadInput
 from fetchers import registry
 
 ExchangeOption = Annotated[
-    str, typer.Option(help="Which exchange, one of " + ", ".join(registry.names()) + "; without it all.")
+    str, typer.Option(help="Which exchange, one of " + registry.choices() + "; without it all.")
 ]
 SymbolsOption = Annotated[
     str | None, typer.Option(help="Such as BTC/USDT,ETH/USDT; without it all of which anybody wanted minutes.")
@@ -28,9 +28,7 @@ async def choose(stores: Stores, exchange: str, symbols: str | None) -> dict[int
     name = registry.get(exchange.strip().lower()).name if exchange else None
     stored = await stores.symbols.load(name)
     if symbols is not None and name is None:
-        raise BadInput(
-            "exchange", f"Say whose {symbols} is meant: --exchange, one of {', '.join(registry.names())}."
-        )
+        raise BadInput("exchange", f"Say whose {symbols} is meant: --exchange, one of {registry.choices()}.")
     if symbols is not None:
         chosen = asked.named(symbols, stored)
     else:

@@ -24,7 +24,7 @@ YEAR_MS = round(365.25 * DAY_MS)
 
 def estimate(
     exchange: Annotated[
-        str, typer.Option(help="One of " + ", ".join(registry.names()) + "; without it those of EXCHANGES.")
+        str, typer.Option(help="One of " + registry.choices() + "; without it those of EXCHANGES.")
     ] = "",
     symbols: Annotated[
         str | None, typer.Option(help="Such as BTC/USDT,ETH/USDT; without it all that SYMBOLS selects.")

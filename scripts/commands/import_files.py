@@ -30,7 +30,7 @@ from scripts.commands.progress import counted
 from scripts.commands.row_bar import row_bar
 
 Files = Annotated[list[Path], typer.Argument(help="One market's one-minute candles.")]
-ExchangeOption = Annotated[str, typer.Option(help="Which exchange: " + ", ".join(registry.names()) + ".")]
+ExchangeOption = Annotated[str, typer.Option(help="Which exchange: " + registry.choices() + ".")]
 SymbolOption = Annotated[str, typer.Option(help="Which market, such as BTC/USDT.")]
 ColumnOption = Annotated[
     list[str] | None, typer.Option("--column", help="FIELD=NAME, such as open=Price; may be said again.")
@@ -126,7 +126,7 @@ async def _run(asking: _Asked) -> None:
 
 
 async def _market(asking: _Asked, stores: wiring.Stores) -> Instrument:
-    known = ", ".join(registry.names())
+    known = registry.choices()
     if not asking.exchange:
         raise BadInput("exchange", f"Say --exchange, one of {known}.", known)
     if not asking.symbol:

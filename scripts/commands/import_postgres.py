@@ -95,7 +95,7 @@ async def _run(asking: _Asked) -> None:
 
 async def _names(settings: Settings, stores: wiring.Stores, there: Predecessor) -> list[Named]:
     """The markets there, of exchanges that are known here and have told their markets' names."""
-    names, known = await there.markets(), registry.names()
+    names, known = await there.markets(), (*registry.names(), *settings.exchange_names)
     for exchange in sorted({name.exchange for name in names}):
         if exchange not in known:
             typer.echo(f"Left out: the exchange {exchange}, which has no adapter here.")

@@ -56,7 +56,7 @@ async def _find(exchange: str, symbols: str | None, timerange: bool) -> _Found:
     settings = load_settings()
     name = registry.get(exchange.strip().lower()).name if exchange else None
     if symbols is not None and name is None:
-        known = ", ".join(registry.names())
+        known = registry.choices()
         raise BadInput("exchange", f"Say whose {symbols} is meant: --exchange, one of {known}.", known)
     async with wiring.open_stores(settings, pool_size=1, role="list-data") as stores:
         stored = await stores.symbols.load(name)

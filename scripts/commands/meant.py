@@ -15,7 +15,7 @@ from fetchers import registry
 
 T = TypeVar("T")
 
-ExchangeOption = Annotated[str, typer.Option(help="Which exchange: " + ", ".join(registry.names()) + ".")]
+ExchangeOption = Annotated[str, typer.Option(help="Which exchange: " + registry.choices() + ".")]
 SymbolsOption = Annotated[
     str | None, typer.Option(help="Such as BTC/USDT,ETH/USDT; without it all that are stored.")
 ]
@@ -28,7 +28,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document inst
 
 def one_exchange(name: str) -> str:
     """The exchange that must be named."""
-    known = ", ".join(registry.names())
+    known = registry.choices()
     if not name:
         raise BadInput("exchange", f"Say --exchange, one of {known}.", known)
     return registry.get(name.strip().lower()).name

@@ -34,14 +34,16 @@ LOOK_EVERY_S = 15
 
 
 def stream(
-    exchange: Annotated[str, typer.Option(help="Which exchange: " + ", ".join(registry.names()) + ".")] = "",
+    exchange: Annotated[str, typer.Option(help="Which exchange: " + registry.choices() + ".")] = "",
     log_filename: Annotated[str | None, typer.Option("--log_filename", help="Write the log there.")] = None,
 ) -> None:
     """Stream the live candles of what SYMBOLS selects until stopped."""
     settings = load_settings()
     if not exchange:
-        known = ", ".join(registry.names())
+        known = registry.choices()
         raise BadInput("exchange", f"Say --exchange, one of {known}.", known)
+    if reason := registry.why_no_live(exchange.strip().lower()):
+        raise BadInput("exchange", reason)
     run_until_stopped(settings, _stream(settings, registry.get(exchange.strip().lower())), log_filename)
 
 

@@ -19,7 +19,7 @@ def main(exchange: str) -> None:
 
 def why_silent(exchange: str, chosen: tuple[str, ...]) -> str:
     """One sentence; `chosen` are the exchanges of the settings."""
-    closed = registry.get(exchange).closed
+    closed = registry.get(exchange).closed or registry.why_no_live(exchange)
     if closed:
         return f"{exchange} is silent: {closed}"
     return f"{exchange} is silent: EXCHANGES in .env names {', '.join(chosen)}. Add it there to stream it."

@@ -1,6 +1,7 @@
 """The adapters that are held to the contract, and what each of them brings along in `tests/golden/{name}`.
 
-instruments.json  the listing, as the exchange serves it
+instruments.json  the listing, as the exchange serves it; instruments_more.json what else it takes
+handshake.json    the answer that says where to connect, where that has to be asked
 frames.jsonl      frames of its socket; the last one may end a subscription or the connection
 expected.txt      the candles that they tell (tests/golden/README.md)
 page.template     a page of one candle, with $open_ms, $open_s, $open_iso, $close_ms, $open, $high, $low, $close
@@ -9,6 +10,7 @@ empty.json        a page without any
 """
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,7 @@ from types import ModuleType
 import pytest
 
 from common.market import Instrument
-from common.ports import Exchange
+from common.ports import Exchange, Session
 from common.span import MINUTE_MS, Span
 from fetchers import registry
 
@@ -39,7 +41,7 @@ def _example() -> Exchange:
     return exchange
 
 
-EXCHANGES = [*map(registry.get, registry.names()), _example()]
+EXCHANGES = [*map(registry.get, [*registry.names(), "ccxt:kucoin"]), _example()]
 every_exchange = pytest.mark.parametrize("exchange", EXCHANGES, ids=[one.name for one in EXCHANGES])
 
 
@@ -53,7 +55,18 @@ def frames(exchange: Exchange) -> list[str]:
 
 @cache
 def markets(exchange: Exchange) -> list[Instrument]:
-    return exchange.parse_instruments(golden(exchange, "instruments.json")).instruments
+    listing = exchange.parse_instruments(golden(exchange, "instruments.json"))
+    while listing.more is not None:
+        listing = listing.more.parse(golden(exchange, "instruments_more.json"))
+    return listing.instruments
+
+
+def opened(exchange: Exchange, instruments: Sequence[Instrument]) -> Session:
+    """A session that was told where to connect, if it had to ask for that."""
+    session = exchange.session(instruments)
+    if (GOLDEN / exchange.name / "handshake.json").exists():
+        session.url(exchange.ws_url, golden(exchange, "handshake.json"))
+    return session
 
 
 def page_body(exchange: Exchange, values: list[str], open_ms: int = NOW_MS) -> bytes:

@@ -19,6 +19,7 @@ from tests.conformance.kit import (
     frames,
     golden,
     markets,
+    opened,
     page_body,
 )
 
@@ -51,7 +52,7 @@ def heard(session: Session, all_frames: Iterable[str | bytes]) -> list[list[Cand
 
 @every_exchange
 def test_recorded_frames_tell_exactly_the_expected_candles(exchange: Exchange) -> None:
-    session = exchange.session(listed(exchange))
+    session = opened(exchange, listed(exchange))
     told = [
         f"{number} {line}"
         for number, frame in enumerate(frames(exchange), 1)
@@ -62,13 +63,13 @@ def test_recorded_frames_tell_exactly_the_expected_candles(exchange: Exchange) -
 
 @every_exchange
 def test_text_and_bytes_tell_the_same(exchange: Exchange) -> None:
-    text = heard(exchange.session(listed(exchange)), frames(exchange))
-    assert heard(exchange.session(listed(exchange)), [one.encode() for one in frames(exchange)]) == text
+    text = heard(opened(exchange, listed(exchange)), frames(exchange))
+    assert heard(opened(exchange, listed(exchange)), [one.encode() for one in frames(exchange)]) == text
 
 
 @every_exchange
 def test_candles_of_a_socket_are_of_its_markets_on_whole_minutes_and_never_records(exchange: Exchange) -> None:
-    candles = [one for told in heard(exchange.session(listed(exchange)), frames(exchange)) for one in told]
+    candles = [one for told in heard(opened(exchange, listed(exchange)), frames(exchange)) for one in told]
     assert candles
     assert {one.instrument.key for one in candles} <= {one.key for one in listed(exchange)}
     assert {one.open_ms % MINUTE_MS for one in candles} == {0}
@@ -78,7 +79,7 @@ def test_candles_of_a_socket_are_of_its_markets_on_whole_minutes_and_never_recor
 
 @every_exchange
 def test_candles_of_one_frame_come_oldest_first(exchange: Exchange) -> None:
-    for told in heard(exchange.session(listed(exchange)), frames(exchange)):
+    for told in heard(opened(exchange, listed(exchange)), frames(exchange)):
         for market in {one.instrument.key for one in told}:
             times = [one.open_ms for one in told if one.instrument.key == market]
             assert times == sorted(times)
@@ -86,7 +87,7 @@ def test_candles_of_one_frame_come_oldest_first(exchange: Exchange) -> None:
 
 @every_exchange
 def test_only_what_was_asked_for_is_confirmed_or_refused_and_each_once(exchange: Exchange) -> None:
-    session = exchange.session(listed(exchange))
+    session = opened(exchange, listed(exchange))
     heard(session, frames(exchange))
     answered = session.answered()
     assert {one.instrument.key for one in answered} <= {one.key for one in listed(exchange)}
@@ -95,7 +96,7 @@ def test_only_what_was_asked_for_is_confirmed_or_refused_and_each_once(exchange:
 
 @every_exchange
 def test_a_session_without_a_market_hears_without_harm(exchange: Exchange) -> None:
-    session = exchange.session([])
+    session = opened(exchange, [])
     assert [one for told in heard(session, frames(exchange)) for one in told] == []
 
 
@@ -109,7 +110,7 @@ def test_messages_are_small_enough_for_any_server(exchange: Exchange) -> None:
         )
         for number in range(size)
     ]
-    messages = exchange.session(many).to_send()
+    messages = opened(exchange, many).to_send()
     assert messages and max(map(len, messages)) < 16_384
     assert all(json.loads(one) for one in messages)
 
@@ -129,7 +130,7 @@ def test_the_address_of_the_socket_is_one_and_its_host_is_ours_to_choose(exchang
 
 @every_exchange
 def test_an_end_that_is_announced_is_no_malformed_frame(exchange: Exchange) -> None:
-    session = exchange.session(listed(exchange))
+    session = opened(exchange, listed(exchange))
     for frame in frames(exchange):
         try:
             session.receive(frame)

@@ -13,7 +13,7 @@ from common.errors import Blocked, Malformed, Rejected, Retryable
 from common.market import Source
 from common.ports import Exchange, Session
 from common.span import DAY_MS, MINUTE_MS, Span, union
-from tests.conformance.kit import NEAR, NOW_MS, empty_page, every_exchange, frames, markets, page_body
+from tests.conformance.kit import NEAR, NOW_MS, empty_page, every_exchange, frames, markets, opened, page_body
 
 minutes = st.integers(min_value=0, max_value=30_000)
 anything = st.recursive(
@@ -25,7 +25,7 @@ anything = st.recursive(
 
 def subscribed(exchange: Exchange) -> Session:
     """A session in the middle of its work: every golden frame but the last, which may end a subscription."""
-    session = exchange.session(markets(exchange))
+    session = opened(exchange, markets(exchange))
     for frame in frames(exchange)[:-1]:
         try:
             session.receive(frame)
@@ -79,7 +79,7 @@ def test_an_empty_page_is_no_candle_and_no_error(exchange: Exchange) -> None:
 
 @every_exchange
 def test_every_message_to_send_is_sent_once(exchange: Exchange) -> None:
-    session = exchange.session(markets(exchange))
+    session = opened(exchange, markets(exchange))
     first = session.to_send()
     assert first and all(isinstance(json.loads(message), dict) for message in first)
     assert session.to_send() == []
@@ -88,7 +88,7 @@ def test_every_message_to_send_is_sent_once(exchange: Exchange) -> None:
 @every_exchange
 def test_a_session_takes_and_leaves_markets_while_it_lives(exchange: Exchange) -> None:
     first, *more = markets(exchange)
-    session, whole = exchange.session([first]), exchange.session([first, *more])
+    session, whole = opened(exchange, [first]), opened(exchange, [first, *more])
     session.to_send()
     session.add([first])
     assert session.to_send() == [], "what is subscribed is not asked for again"
@@ -122,8 +122,8 @@ def _receive(session: Session, frame: str) -> Any:
 @every_exchange
 def test_w23_sessions_of_one_exchange_share_nothing(exchange: Exchange) -> None:
     subscribed(exchange)
-    fresh = exchange.session(markets(exchange))
-    assert fresh.to_send() == exchange.session(markets(exchange)).to_send()
+    fresh = opened(exchange, markets(exchange))
+    assert fresh.to_send() == opened(exchange, markets(exchange)).to_send()
     assert (fresh.notices(), fresh.answered()) == ([], [])
 
 
@@ -140,7 +140,7 @@ def hostile(receive: Any, data: str | bytes) -> None:
 @settings(max_examples=150, deadline=None)
 def test_random_text_never_ends_a_stream_or_a_page(exchange: Exchange, data: str | bytes) -> None:
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-    hostile(exchange.session(markets(exchange)).receive, data)
+    hostile(opened(exchange, markets(exchange)).receive, data)
     hostile(exchange.parse_instruments, raw)
     hostile(lambda body: exchange.parse_candles(body, markets(exchange)[0], NEAR), raw)
     exchange.refusal(500, {}, raw)
@@ -152,7 +152,7 @@ def test_random_text_never_ends_a_stream_or_a_page(exchange: Exchange, data: str
 @settings(max_examples=150, deadline=None)
 def test_random_json_never_ends_a_stream_or_a_page(exchange: Exchange, value: Any) -> None:
     text = json.dumps(value)
-    hostile(exchange.session(markets(exchange)).receive, text)
+    hostile(opened(exchange, markets(exchange)).receive, text)
     hostile(exchange.parse_instruments, text.encode())
     hostile(lambda body: exchange.parse_candles(body, markets(exchange)[0], NEAR), text.encode())
     for status in (200, 400, 500):
@@ -188,7 +188,7 @@ def replaced(frame: str, dice: random.Random, junk: Any) -> Any:
 def test_json_nested_past_any_reason_is_malformed(exchange: Exchange) -> None:
     for text in ("[" * 100_000, '{"a":' * 100_000, "[1," + "[" * 100_000, "[" * 5000 + "]" * 5000):
         with pytest.raises(Malformed):
-            exchange.session([]).receive(text)
+            opened(exchange, []).receive(text)
         with pytest.raises(Malformed):
             exchange.parse_candles(text.encode(), markets(exchange)[0], NEAR)
 
@@ -248,7 +248,7 @@ def test_w22_a_geo_block_is_one_sentence_and_final(exchange: Exchange) -> None:
     for status in (403, 451):
         refusal = exchange.refusal(status, {}, b"<html>Service unavailable from a restricted location</html>")
         assert isinstance(refusal, Blocked)
-        name = {"okx": "OKX"}.get(exchange.name, exchange.name.capitalize())
+        name = {"okx": "OKX", "kucoin": "KuCoin"}.get(exchange.name, exchange.name.capitalize())
         assert str(refusal) == (
             f"{name} refuses this network or country (HTTP {status}): ask it from elsewhere,"
             " through HTTPS_PROXY or from another host, or leave it out of EXCHANGES and choose another."
@@ -291,5 +291,5 @@ def test_limits_are_positive_and_a_whole_socket_can_be_subscribed(exchange: Exch
     numbers += [limits.connections_per_minute, limits.silence_s, limits.settle_s]
     assert all(0 < number < math.inf for number in (*numbers, limits.messages_per_second))
     market = markets(exchange)[0]
-    session = exchange.session([market] * limits.subscriptions_per_socket)
+    session = opened(exchange, [market] * limits.subscriptions_per_socket)
     assert len(session.to_send()) / limits.messages_per_second < limits.silence_s

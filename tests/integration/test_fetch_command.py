@@ -18,7 +18,7 @@ from tests.fixtures.simulator import Simulator, simulator
 
 __all__ = ["candlehouse", "simulator"]
 
-KNOWN = ", ".join(registry.names())
+KNOWN = registry.choices()
 A_DAY = ["--start", "2026-09-12T00:00:00", "--end", "2026-09-13T00:00:00"]
 
 

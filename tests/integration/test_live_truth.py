@@ -3,11 +3,13 @@
 import pytest
 import redis.asyncio
 
+from app.jobs import instruments
 from common.clock import Clock
 from common.market import Instrument
 from common.ports import Exchange
 from common.span import MINUTE_MS, floor_minute
 from fetchers import registry
+from fetchers.by_ccxt.adapter import CcxtExchange
 from tests.fixtures.feed import live, now_ms, told
 from tests.fixtures.live import eventually, http_client
 from tests.fixtures.simulator import Simulator, running_simulator
@@ -15,20 +17,42 @@ from tests.fixtures.simulator import Simulator, running_simulator
 PAIRS = ("BTC/USDT", "ETH/USDT", "ETH/BTC")
 
 
+#: Adapters of our own, and the one over ccxt's classes of the same exchanges.
+FEEDS = [*map(registry.get, registry.names())]
+FEEDS += [CcxtExchange(name) for name in ("binance", "bitfinex", "bybit", "coinbase", "kraken", "okx")]
+
+
+def title(exchange: Exchange) -> str:
+    return f"ccxt:{exchange.name}" if isinstance(exchange, CcxtExchange) else exchange.name
+
+
 async def markets(simulator: Simulator, exchange: Exchange) -> list[Instrument]:
-    http = http_client(simulator.clock, simulator.rest_urls())
-    listed = exchange.parse_instruments(await http.get(exchange, exchange.instruments_request())).instruments
+    """ccxt lists Coinbase's by another API than the simulator's."""
+    rest_urls = simulator.rest_urls()
+    if title(exchange) == "ccxt:coinbase":
+        exchange = registry.get("coinbase")
+    elif isinstance(exchange, CcxtExchange):
+        rest_urls[exchange.name] = f"{simulator.url}/{exchange.name}"
+    http = http_client(simulator.clock, rest_urls)
+    listed = await instruments.ask(exchange, get=lambda request: http.get(exchange, request))
     await http.close()
     return [one for one in listed if one.is_trading and one.symbol in PAIRS]
 
 
-@pytest.mark.parametrize("name", registry.names())
-async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asyncio.Redis) -> None:
+def ws_url(simulator: Simulator, exchange: Exchange) -> str:
+    """Over ccxt the path is the exchange's own."""
+    if isinstance(exchange, CcxtExchange):
+        return f"{simulator.ws_url}/{exchange.name}"
+    return simulator.ws_urls()[exchange.name]
+
+
+@pytest.mark.parametrize("exchange", FEEDS, ids=title)
+async def test_closed_candles_equal_the_truth(exchange: Exchange, redis_client: redis.asyncio.Redis) -> None:
     """W7: through a connection that is hung up on, each market's minutes are announced as closed once."""
-    exchange = registry.get(name)
+    name = exchange.name
     with running_simulator(Clock(60, now_ms())) as simulator:
         chosen = await markets(simulator, exchange)
-        async with live(exchange, chosen, simulator.ws_urls()[name], redis_client, simulator.clock):
+        async with live(exchange, chosen, ws_url(simulator, exchange), redis_client, simulator.clock):
             await eventually(lambda: everybody_told(redis_client, name, len(chosen)))
             # The first minute was joined midway, and the one after the whole one holds the interruption: REST
             # tells those.
@@ -57,12 +81,12 @@ async def test_closed_candles_equal_the_truth(name: str, redis_client: redis.asy
         assert compared >= 1 and len({key for key, _ in last}) == len(chosen) >= 2
 
 
-@pytest.mark.parametrize("name", [one for one in registry.names() if registry.get(one).limits.ping_s])
+@pytest.mark.parametrize("exchange", [one for one in FEEDS if one.limits.ping_s], ids=title)
 async def test_a_connection_without_candles_is_kept_by_its_pings(
-    name: str, redis_client: redis.asyncio.Redis
+    exchange: Exchange, redis_client: redis.asyncio.Redis
 ) -> None:
     """Whoever says nothing is hung up on by these exchanges after half a minute or a whole one."""
-    exchange = registry.get(name)
+    name = exchange.name
     with running_simulator(Clock(15, now_ms())) as simulator:
         chosen = await markets(simulator, exchange)
         simulator.fault(name, "silence", heartbeats=True)
@@ -73,7 +97,7 @@ async def test_a_connection_without_candles_is_kept_by_its_pings(
         async def a_minute_and_a_half_later() -> bool:
             return bool(opened := connections()) and simulator.clock.now_ms() > opened[0] + 1.5 * MINUTE_MS
 
-        async with live(exchange, chosen, simulator.ws_urls()[name], redis_client, simulator.clock):
+        async with live(exchange, chosen, ws_url(simulator, exchange), redis_client, simulator.clock):
             await eventually(a_minute_and_a_half_later)
         assert len(connections()) == 1
 

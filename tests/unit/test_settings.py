@@ -16,7 +16,7 @@ from common.errors import BadInput
 from fetchers import registry
 
 ROOT = Path(__file__).parents[2]
-KNOWN = ", ".join(registry.names())
+KNOWN = registry.choices()
 PASSWORDS = {"POSTGRES_PASSWORD": "pg-word", "REDIS_PASSWORD": "redis-word"}
 
 

@@ -1,0 +1,1 @@
+"""One adapter for every exchange that ccxt knows and `fetchers/exchanges/` does not."""

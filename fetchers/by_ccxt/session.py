@@ -1,0 +1,239 @@
+"""One WebSocket connection in ccxt's words: candles where its class watches them, else trades, made into minutes.
+
+ccxt tells no closing flag, so that minutes close by time, and confirms nothing, so that a market is confirmed by
+its first candle. What it finds wrong refuses the market that it names, or else is a notice.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from common.errors import Malformed, Rejected, Retryable
+from common.market import Candle, Instrument
+from common.ports import Request, Subscription
+from common.span import MINUTE_MS
+from fetchers.answers import Mailbox, ascending
+from fetchers.by_ccxt.frames import unpacked
+from fetchers.by_ccxt.readings import candle
+from fetchers.by_ccxt.rest import Asking, know, origin, request_of
+from fetchers.by_ccxt.socket import Saying, finished, socket_class
+from fetchers.trades import Minutes, Trade
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an exchange is watched: by which of ccxt's methods, where, and with which greetings.
+
+    `url` is where the socket of `some` market is; None where it has to be asked for, at `own`, with `request`.
+    """
+
+    method: str
+    own: str
+    request: Request | None
+    is_one_each: bool
+    ping_s: float | None
+    ping: str
+
+    @property
+    def has_candles(self) -> bool:
+        return self.method == "watch_ohlcv"
+
+
+class CcxtSession:
+    """One connection; ccxt's object keeps what its handlers need, and dies with it."""
+
+    def __init__(
+        self, name: str, options: dict[str, Any], manner: Manner, instruments: Sequence[Instrument]
+    ) -> None:
+        self._name = name
+        self._manner = manner
+        self._client = socket_class(name, options)
+        self._by_symbol: dict[str, Instrument] = {}
+        self._left: set[str] = set()
+        self._hashes: dict[str, Instrument] = {}
+        self._url = ""
+        self._minutes, self._trades = Minutes(), _Numbers()
+        self._outbox, self._answered, self._notices = Mailbox[str](), Mailbox[Subscription](), Mailbox[str]()
+        self.add(instruments)
+
+    def add(self, instruments: Sequence[Instrument]) -> None:
+        new = {one.symbol: one for one in instruments if one.symbol not in self._by_symbol}
+        if not new:
+            return
+        self._by_symbol.update(new)
+        self._left.difference_update(new)
+        know(self._client, self._by_symbol.values())
+        if self._url or self._manner.request is None:
+            self._subscribe(new.values())
+
+    def drop(self, instruments: Sequence[Instrument]) -> None:
+        """ccxt has no word for leaving that all classes know, so the exchange may go on telling."""
+        old = [one for one in instruments if self._by_symbol.pop(one.symbol, None)]
+        self._left.update(one.symbol for one in old)
+        for one in old:
+            self._minutes.forget(one)
+
+    def _subscribe(self, instruments: Iterable[Instrument]) -> None:
+        for one in instruments:
+            saying = said(self._client, self._manner.method, one)
+            if isinstance(saying, Asking):
+                raise Rejected(f"{self._name} wants to be asked more than once before it is connected to")
+            self._url = saying.url
+            self._hashes.update(dict.fromkeys(saying.hashes, one))
+            if saying.message is not None:
+                self._outbox.append(_text(saying.message))
+
+    def handshake(self) -> Request | None:
+        return self._manner.request
+
+    def url(self, ws_url: str, answer: bytes | None) -> str:
+        if answer is not None:
+            self._client.given = [answer]
+            try:
+                self._subscribe([*self._by_symbol.values()])
+            except (Malformed, Rejected) as error:
+                raise Retryable(f"{self._name} does not say where its socket is ({error})") from error
+        if not self._url:
+            return ws_url
+        return self._url if ws_url == self._manner.own else _moved(self._url, ws_url)
+
+    def to_send(self) -> list[str]:
+        return self._outbox.take()
+
+    def receive(self, frame: str | bytes) -> list[Candle]:
+        message = unpacked(frame, self._client)
+        try:
+            self._client.handle_message(self._client.wire, message)
+        except (Malformed, Rejected):
+            raise
+        except Asking:
+            self._notices.append(f"{self._name} wants to be asked about a frame, which is passed over")
+        except Exception as error:  # whatever a class of ccxt's raises
+            self._complain(error)
+        self._collect()
+        return self._told()
+
+    def _complain(self, error: Exception) -> None:
+        """ccxt's own errors are what the exchange says; others are a frame that its class does not expect."""
+        if not type(error).__module__.startswith("ccxt."):
+            raise Malformed(f"{self._name} frame", f"{type(error).__name__} {error}"[:200]) from error
+        self._notices.append(f"{self._name} says: {str(error)[:200]}")
+
+    def _collect(self) -> None:
+        wire = self._client.wire
+        self._outbox += map(_text, wire.said)
+        for error, message_hash in wire.rejected:
+            refused = self._hashes.get(message_hash or "")
+            if refused is not None and refused.symbol in self._by_symbol:
+                del self._by_symbol[refused.symbol]
+                self._answered.append(Subscription(refused, str(error)[:200] or "no reason given"))
+            elif refused is None:
+                self._notices.append(f"{self._name} says: {str(error)[:200]}")
+        wire.said, wire.rejected = [], []
+
+    def _told(self) -> list[Candle]:
+        """What the handlers have put where ccxt keeps it, which is emptied."""
+        kept = self._client.ohlcvs if self._manner.has_candles else self._client.trades
+        told = list[Candle]()
+        for symbol, found in kept.items():
+            caches = found.values() if self._manner.has_candles else [found]
+            rows = [row for cache in caches for row in _taken(cache)]
+            if not rows or symbol in self._left:
+                continue
+            if (instrument := self._by_symbol.get(symbol)) is None:
+                raise Malformed(f"{self._name} tells of a series not subscribed", str(symbol))
+            told += self._candles(instrument, rows) if self._manner.has_candles else self._feed(instrument, rows)
+        return sorted(told, key=lambda one: one.open_ms)
+
+    def _candles(self, instrument: Instrument, rows: list[Any]) -> list[Candle]:
+        candles = ascending(candle(instrument, row) for row in rows)
+        if any(one.open_ms % MINUTE_MS for one in candles):
+            raise Malformed(f"{self._name} candle that starts on no minute", instrument.key)
+        return candles
+
+    def _feed(self, instrument: Instrument, rows: list[Any]) -> list[Candle]:
+        trades = [self._trades.trade(self._name, row) for row in rows]
+        # REST tells neither a quote volume nor a count through ccxt, and a record that differs is a correction.
+        return [one._replace(quote_volume=None, trades=None) for one in self._minutes.feed(instrument, trades)]
+
+    def answered(self) -> list[Subscription]:
+        return self._answered.take()
+
+    def notices(self) -> list[str]:
+        return self._notices.take()
+
+
+class _Numbers:
+    """A number for each trade: the exchange's where it has numbers, else one after the other."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def trade(self, name: str, row: Any) -> Trade:
+        try:
+            at_ms, price, amount = int(row["timestamp"]), Decimal(str(row["price"])), Decimal(str(row["amount"]))
+        except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+            raise Malformed(f"{name} trade that cannot be read", str(row)[:100]) from error
+        number = str(row.get("id"))
+        self._next += 1
+        return Trade(int(number) if number.isascii() and number.isdecimal() else self._next, at_ms, price, amount)
+
+
+def said(client: Any, method: str, instrument: Instrument) -> Saying | Asking:
+    """How a market is subscribed to, or what has to be asked before. Raises Rejected when it cannot be."""
+    arguments = ("1m",) if method == "watch_ohlcv" else ()
+    try:
+        finished(getattr(client, method)(instrument.symbol, *arguments))
+    except (Saying, Asking) as caught:
+        return caught
+    except Exception as error:  # whatever a class of ccxt's raises
+        raise Rejected(f"ccxt cannot watch {client.name}: {str(error)[:200] or type(error).__name__}") from error
+    raise Rejected(f"ccxt cannot watch {client.name}")
+
+
+def manner_of(name: str, options: dict[str, Any], some: Sequence[Instrument], rest_url: str) -> Manner:
+    """Found by watching two markets, without I/O. Raises Rejected when there is nothing to watch."""
+    client = socket_class(name, options)
+    know(client, some)
+    method, first = _first(client, some[0])
+    keep_alive_s = (client.streaming or {}).get("keepAlive", 30_000) / 1000
+    ping = _text(client.ping(client.wire)) if client.ping else ""
+    greeting = (keep_alive_s if ping else None, ping)
+    if isinstance(first, Asking):
+        request = request_of(client, first, rest_url, 1)
+        return Manner(method, rest_url, request, False, *greeting)
+    other = said(client, method, some[1])
+    is_one_each = isinstance(other, Saying) and urlsplit(other.url)[:4] != urlsplit(first.url)[:4]
+    return Manner(method, origin(first.url), None, is_one_each, *greeting)
+
+
+def _first(client: Any, some: Instrument) -> tuple[str, Saying | Asking]:
+    refusal = Rejected(f"ccxt watches neither candles nor trades of {client.name}, so only its history can be had")
+    for method, feature in (("watch_ohlcv", "watchOHLCV"), ("watch_trades", "watchTrades")):
+        if client.has.get(feature):
+            try:
+                return method, said(client, method, some)
+            except Rejected as error:
+                refusal = error
+    raise refusal
+
+
+def _taken(cache: Any) -> list[Any]:
+    rows = list(cache)
+    if rows:
+        cache.clear()
+    return rows
+
+
+def _text(message: Any) -> str:
+    return message if isinstance(message, str) else msgspec.json.encode(message).decode()
+
+
+def _moved(url: str, to: str) -> str:
+    """`url` on the host, and below the path, that `to` names; with `http` for `ws`, too."""
+    base = to.rstrip("/")
+    return (base.replace("http", "ws", 1) if base.startswith("http") else base) + url.removeprefix(origin(url))
