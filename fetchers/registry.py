@@ -51,7 +51,7 @@ def why_no_live(text: str) -> str:
     name = name_of(text)
     if name in names() or of_ccxt.has_socket(name):
         return ""
-    return f"ccxt knows no WebSocket of {name}, so only its history can be had."
+    return f"ccxt streams nothing of {name} that is understood here, so only its history can be had."
 
 
 @cache

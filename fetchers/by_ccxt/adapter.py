@@ -16,9 +16,10 @@ from common.ports import Limits, Listing, More, Page, Request, Session
 from common.span import DAY_MS, Span
 from fetchers import answers
 from fetchers.by_ccxt import readings, refusals
+from fetchers.by_ccxt.manner import Manner, manner_of
 from fetchers.by_ccxt.pages import Bounds, Pages, bounds_of
 from fetchers.by_ccxt.rest import Asking, asked, know, origin, request_of, rest_class, spot_only
-from fetchers.by_ccxt.session import CcxtSession, Manner, manner_of
+from fetchers.by_ccxt.session import CcxtSession
 
 #: Of the rate that ccxt allows itself, which is more than some exchanges document.
 _SHARE, _MOST_A_MINUTE = 0.5, 10_000

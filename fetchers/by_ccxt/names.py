@@ -6,6 +6,8 @@ from pathlib import Path
 
 #: What stands before a name that is meant for ccxt.
 PREFIX = "ccxt:"
+#: ccxt's class of Bitrue watches derivatives alone, that of Alpaca wants a key, and MEXC streams protobuf.
+_UNWATCHED = frozenset({"alpaca", "bitrue", "mexc"})
 
 
 @cache
@@ -15,8 +17,8 @@ def names() -> frozenset[str]:
 
 
 def has_socket(name: str) -> bool:
-    """Whether ccxt speaks with this exchange over WebSocket at all."""
-    return name in _files(_folder() / "pro")
+    """Whether ccxt speaks with this exchange over WebSocket, in words that are understood here."""
+    return name in _files(_folder() / "pro") - _UNWATCHED
 
 
 def _files(folder: Path) -> frozenset[str]:

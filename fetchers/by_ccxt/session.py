@@ -5,12 +5,8 @@ its first candle. What it finds wrong refuses the market that it names, or else 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlsplit
-
-import msgspec
 
 from common.errors import Malformed, Rejected, Retryable
 from common.market import Candle, Instrument
@@ -18,29 +14,14 @@ from common.ports import Request, Subscription
 from common.span import MINUTE_MS
 from fetchers.answers import Mailbox, ascending
 from fetchers.by_ccxt.frames import unpacked
+from fetchers.by_ccxt.manner import Manner, said, text_of
 from fetchers.by_ccxt.readings import candle
-from fetchers.by_ccxt.rest import Asking, know, origin, request_of
-from fetchers.by_ccxt.socket import Saying, finished, socket_class
+from fetchers.by_ccxt.rest import Asking, know, origin
+from fetchers.by_ccxt.socket import socket_class
 from fetchers.trades import Minutes, Trade
 
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How an exchange is watched: by which of ccxt's methods, where, and with which greetings.
-
-    `url` is where the socket of `some` market is; None where it has to be asked for, at `own`, with `request`.
-    """
-
-    method: str
-    own: str
-    request: Request | None
-    is_one_each: bool
-    ping_s: float | None
-    ping: str
-
-    @property
-    def has_candles(self) -> bool:
-        return self.method == "watch_ohlcv"
+#: Different sentences that one connection may have told.
+_MOST_NOTICES = 100
 
 
 class CcxtSession:
@@ -55,6 +36,7 @@ class CcxtSession:
         self._by_symbol: dict[str, Instrument] = {}
         self._left: set[str] = set()
         self._hashes: dict[str, Instrument] = {}
+        self._noticed: set[str] = set()
         self._url = ""
         self._minutes, self._trades = Minutes(), _Numbers()
         self._outbox, self._answered, self._notices = Mailbox[str](), Mailbox[Subscription](), Mailbox[str]()
@@ -85,7 +67,7 @@ class CcxtSession:
             self._url = saying.url
             self._hashes.update(dict.fromkeys(saying.hashes, one))
             if saying.message is not None:
-                self._outbox.append(_text(saying.message))
+                self._outbox.append(text_of(saying.message))
 
     def handshake(self) -> Request | None:
         return self._manner.request
@@ -108,10 +90,10 @@ class CcxtSession:
         message = unpacked(frame, self._client)
         try:
             self._client.handle_message(self._client.wire, message)
-        except (Malformed, Rejected):
+        except Malformed:
             raise
-        except Asking:
-            self._notices.append(f"{self._name} wants to be asked about a frame, which is passed over")
+        except Asking as error:
+            raise Malformed(f"{self._name} frame about which ccxt would ask more", str(error)) from error
         except Exception as error:  # whatever a class of ccxt's raises
             self._complain(error)
         self._collect()
@@ -121,18 +103,25 @@ class CcxtSession:
         """ccxt's own errors are what the exchange says; others are a frame that its class does not expect."""
         if not type(error).__module__.startswith("ccxt."):
             raise Malformed(f"{self._name} frame", f"{type(error).__name__} {error}"[:200]) from error
-        self._notices.append(f"{self._name} says: {str(error)[:200]}")
+        self._notice(error)
+
+    def _notice(self, error: Any) -> None:
+        """Once, for some are told with every frame."""
+        sentence = f"{self._name} says: {str(error)[:200]}"
+        if sentence not in self._noticed and len(self._noticed) < _MOST_NOTICES:
+            self._noticed.add(sentence)
+            self._notices.append(sentence)
 
     def _collect(self) -> None:
         wire = self._client.wire
-        self._outbox += map(_text, wire.said)
+        self._outbox += map(text_of, wire.said)
         for error, message_hash in wire.rejected:
             refused = self._hashes.get(message_hash or "")
             if refused is not None and refused.symbol in self._by_symbol:
                 del self._by_symbol[refused.symbol]
                 self._answered.append(Subscription(refused, str(error)[:200] or "no reason given"))
             elif refused is None:
-                self._notices.append(f"{self._name} says: {str(error)[:200]}")
+                self._notice(error)
         wire.said, wire.rejected = [], []
 
     def _told(self) -> list[Candle]:
@@ -183,54 +172,11 @@ class _Numbers:
         return Trade(int(number) if number.isascii() and number.isdecimal() else self._next, at_ms, price, amount)
 
 
-def said(client: Any, method: str, instrument: Instrument) -> Saying | Asking:
-    """How a market is subscribed to, or what has to be asked before. Raises Rejected when it cannot be."""
-    arguments = ("1m",) if method == "watch_ohlcv" else ()
-    try:
-        finished(getattr(client, method)(instrument.symbol, *arguments))
-    except (Saying, Asking) as caught:
-        return caught
-    except Exception as error:  # whatever a class of ccxt's raises
-        raise Rejected(f"ccxt cannot watch {client.name}: {str(error)[:200] or type(error).__name__}") from error
-    raise Rejected(f"ccxt cannot watch {client.name}")
-
-
-def manner_of(name: str, options: dict[str, Any], some: Sequence[Instrument], rest_url: str) -> Manner:
-    """Found by watching two markets, without I/O. Raises Rejected when there is nothing to watch."""
-    client = socket_class(name, options)
-    know(client, some)
-    method, first = _first(client, some[0])
-    keep_alive_s = (client.streaming or {}).get("keepAlive", 30_000) / 1000
-    ping = _text(client.ping(client.wire)) if client.ping else ""
-    greeting = (keep_alive_s if ping else None, ping)
-    if isinstance(first, Asking):
-        request = request_of(client, first, rest_url, 1)
-        return Manner(method, rest_url, request, False, *greeting)
-    other = said(client, method, some[1])
-    is_one_each = isinstance(other, Saying) and urlsplit(other.url)[:4] != urlsplit(first.url)[:4]
-    return Manner(method, origin(first.url), None, is_one_each, *greeting)
-
-
-def _first(client: Any, some: Instrument) -> tuple[str, Saying | Asking]:
-    refusal = Rejected(f"ccxt watches neither candles nor trades of {client.name}, so only its history can be had")
-    for method, feature in (("watch_ohlcv", "watchOHLCV"), ("watch_trades", "watchTrades")):
-        if client.has.get(feature):
-            try:
-                return method, said(client, method, some)
-            except Rejected as error:
-                refusal = error
-    raise refusal
-
-
 def _taken(cache: Any) -> list[Any]:
     rows = list(cache)
     if rows:
         cache.clear()
     return rows
-
-
-def _text(message: Any) -> str:
-    return message if isinstance(message, str) else msgspec.json.encode(message).decode()
 
 
 def _moved(url: str, to: str) -> str:

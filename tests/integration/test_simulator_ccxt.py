@@ -3,14 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import ccxt.async_support
+import ccxt.pro
 import pytest
 
 from common.span import MINUTE_MS, floor_minute
 from tests.fixtures.simulator import Simulator, running_simulator
-
-ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed; the image leaves it out")
-pytest.importorskip("ccxt.async_support")
-pytest.importorskip("ccxt.pro")
 
 #: 2023-03-28 10:40 UTC, long over.
 START_MS = 28_000_000 * MINUTE_MS

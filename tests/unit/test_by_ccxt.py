@@ -209,6 +209,17 @@ def test_history_can_be_had_where_ccxt_watches_nothing() -> None:
         exchange.session([])
 
 
+def test_every_exchange_that_is_said_to_be_live_says_how_it_is_subscribed_to(usable: list[CcxtExchange]) -> None:
+    live = [one for one in usable if not registry.why_no_live(one.name)]
+    assert len(live) > 35
+    for exchange in live:
+        native = "1" if exchange.name in ("nado", "lighter") else "BTC-USDT"
+        session = exchange.session([market(exchange.name, native)])
+        url = session.url(exchange.ws_url, None)
+        assert session.handshake() or url.startswith("wss://"), exchange.name
+        assert session.handshake() or session.to_send() or exchange.limits.subscriptions_per_socket == 1
+
+
 def test_the_socket_that_an_exchange_tells_of_is_looked_for_where_it_is_to_be_asked() -> None:
     exchange = CcxtExchange("kucoin")
     session, golden = exchange.session([BTC]), b'{"code":"200000","data":{"token":"t","instanceServers":[%s]}}'
@@ -236,6 +247,8 @@ def test_a_market_that_the_exchange_refuses_is_told_with_its_words() -> None:
     frame = {"event": "error", "msg": "channel:candle1m,instId:NO-USDT doesn't exist", "code": "60018"}
     assert session.receive(json.dumps(frame)) == []
     assert [words for words in session.notices() if "NO-USDT" in words]
+    session.receive(json.dumps(frame))
+    assert session.notices() == [], "each sentence is told once"
 
 
 def test_packed_frames_are_unpacked() -> None:

@@ -54,7 +54,7 @@ def test_ccxt_is_not_taken_where_there_is_an_adapter_of_our_own() -> None:
 
 def test_without_a_websocket_an_exchange_has_history_alone() -> None:
     assert [registry.why_no_live(name) for name in ("binance", "bittrex", "kucoin", "ccxt:kucoin")] == [""] * 4
-    told = "ccxt knows no WebSocket of bigone, so only its history can be had."
+    told = "ccxt streams nothing of bigone that is understood here, so only its history can be had."
     assert registry.why_no_live("ccxt:bigone") == told
 
 

@@ -81,7 +81,9 @@ def test_while_the_market_is_simulated_the_real_one_is_not_asked(tmp_path: Path)
 def test_an_exchange_without_a_websocket_is_fetched_and_not_streamed(tmp_path: Path) -> None:
     settings = load(tmp_path, EXCHANGES="ccxt:bigone,binance")
     assert (settings.exchange_names, settings.streaming) == (("bigone", "binance"), ("binance",))
-    told = "bigone is silent: ccxt knows no WebSocket of bigone, so only its history can be had."
+    told = (
+        "bigone is silent: ccxt streams nothing of bigone that is understood here, so only its history can be had."
+    )
     assert follow.why_silent("bigone", settings.exchange_names) == told
 
 
