@@ -279,6 +279,12 @@ async def test_prometheus_finds_every_process_that_can_be_asked_until_it_ends(
     assert (await web.get("/metrics/targets")).json() == [worker]
 
 
+async def test_where_redis_does_not_answer_prometheus_keeps_the_targets_that_it_knows(deps: Deps) -> None:
+    """As it does after any answer that is no 200."""
+    async with rest(replace(deps, figures=Away(slow=False))) as web:
+        assert (await web.get("/metrics/targets")).status_code == 503
+
+
 async def test_a_process_that_renews_its_lease_no_more_is_forgotten(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,9 +7,11 @@ import pytest
 from app.happening import Kind
 from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile
 from app.messages import CandleMessage, decode
-from app.stores.heartbeat import ring, rung
+from app.stores.heartbeat import healing_since_ms, ring, rung
 from app.stores.latest import LiveSink
 from app.stores.symbols import StoredSymbol
+from celery_app import slices
+from celery_app.worker_loop import Resources
 from common.errors import Retryable
 from common.market import Source
 from common.span import MINUTE_MS, Span
@@ -199,3 +201,25 @@ async def test_a_reconnect_rings_once(instance: Instance) -> None:
     await ring(redis, "binance", 1)
     await ring(redis, "binance", 1)
     assert [await rung(redis, "binance"), await rung(redis, "binance")] == [True, False]
+
+
+async def test_a_heal_is_timed_from_the_ring_until_its_pass_has_every_answer(instance: Instance) -> None:
+    r = instance.resources
+    await instance.know("binance", "BTC/USDT")
+    await ring(r.redis, "binance", r.clock.now_ms() - 4_000_000)
+    instance.simulator.fault("binance", "truncate", count=1)
+    await one_pass(r)
+    assert r.figures._heals == {}, "one market had no answer"
+    await ring(r.redis, "binance", r.clock.now_ms())
+    await one_pass(r)
+    assert await healing_since_ms(r.redis, "binance") is None
+    assert r.figures._heals["binance"].cumulative()[-1][1] == 1
+    assert r.figures._heals["binance"].sum >= 4_000, "from the first ring"
+
+
+async def one_pass(r: Resources) -> None:
+    left: list[int] | None = None
+    token = await slices.begin_healing(r, "binance")
+    assert token
+    while left or left is None:
+        left, _ = await slices.reconcile(r, "binance", token, left)

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from app.jobs.update import run_update
+from app.metrics.scrape import Scrape
+from app.metrics.update import FIGURES, UpdateFigures
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.closed_stream import ClosedStream
 from app.stores.coverage import CoverageStore
@@ -92,9 +94,15 @@ async def test_a_poison_row_costs_no_other_row_and_is_recorded(house: House) -> 
     good = [message(minute, 1, CLOSING) for minute in range(3)]
     await house.tell([*good, message(0, 1, CLOSING, NEW), poison, message(4, 1, CLOSING)])
     await house.redis.xadd("closed_candles", {"candle": "{"})
+    figures, scrape = UpdateFigures(), Scrape(FIGURES)
     with capture_logs() as logs:
-        async with house.updating():
+        async with house.updating(figures=figures):
             await house.drained()
+    figures.tell(scrape)
+    told = {one.name: one.value for metric in scrape.collect() for one in metric.samples}
+    assert told["candlehouse_update_candles_total"] == told["candlehouse_update_batch_candles_sum"] == 4
+    assert told["candlehouse_update_unstorable_total"] == 2
+    assert told["candlehouse_update_delay_seconds_sum"] > 0 < told["candlehouse_update_commit_seconds_sum"]
     assert await house.rows() == [("BTC", minute, 1, CLOSING) for minute in (0, 1, 2, 4)]
     assert await house.errors() == [("BTC/USDT", 3, "ValueError", 1), ("NEW/USDT", 0, "UnknownSymbol", 1)]
     assert any("is none" in one["event"] for one in logs)

@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 import yaml
+from typer import Context
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from app.metrics import process, requests, stream, update, worker
+from app.settings import known_variables
+from app.settings_checks import COMPOSE_ONLY
+from scripts.cli import app as cli
 from web import metrics as web
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "scripts/docker/monitoring"
+RUNBOOKS = ROOT / "docs/howto/answer-alerts.md"
 #: By the headings of the reference.
 SECTIONS = {
     "The web": {name: one for name, one in web.FIGURES.items() if name not in process.FIGURES},
@@ -80,6 +87,7 @@ def test_rules_and_dashboard_ask_only_for_figures_and_labels_that_are_there(file
     figures = series()
     assert len(asked) > 5
     for one in asked:
+        assert [one.count(left) - one.count(right) for left, right in ("()", "[]", "{}")] == [0, 0, 0], one
         names = re.findall(r"\b(?:candlehouse|process)_\w+", one)
         assert names or re.search(r"\bup\{|ALERTS\{", one), one
         assert [name for name in names if name not in figures] == []
@@ -95,6 +103,35 @@ def test_every_alert_says_in_one_sentence_what_is_wrong() -> None:
         assert rule["annotations"]["summary"].endswith(".")
 
 
+def alerts() -> list[str]:
+    (group,) = yaml.safe_load((MONITORING / "prometheus/rules.yml").read_text())["groups"]
+    for rule in group["rules"]:
+        assert rule["annotations"]["runbook_url"] == f"docs/howto/{RUNBOOKS.name}#{rule['alert'].lower()}"
+    return [rule["alert"] for rule in group["rules"]]
+
+
+def test_every_alert_has_a_runbook_that_says_what_it_means_where_to_look_and_what_to_do() -> None:
+    sections = re.findall(r"^## (\w+)\n((?:(?!^## )[\s\S])*)", RUNBOOKS.read_text(), re.MULTILINE)
+    assert [name for name, _ in sections] == alerts()
+    for name, text in sections:
+        parts = [re.match(r"\*\*(It means|Look at|Do:)\*\*", part) for part in text.strip().split("\n\n")]
+        assert [part and part[1] for part in parts] == ["It means", "Look at", "Do:"], name
+
+
+def test_runbooks_name_only_what_there_is() -> None:
+    """Other runbooks, panels, commands and settings."""
+    text = RUNBOOKS.read_text()
+    assert set(re.findall(r"\]\(#(\w+)\)", text)) <= {name.lower() for name in alerts()}
+    board = json.loads((MONITORING / "grafana/dashboards/candlehouse.json").read_text())
+    italic = set(re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", text))
+    assert italic <= {panel["title"] for panel in board["panels"]} | {"Targets"}
+    group = get_command(cli)
+    assert isinstance(group, TyperGroup)
+    assert set(re.findall(r"`candlehouse ([a-z-]+)", text)) <= set(group.list_commands(Context(group)))
+    named = set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:`|=)", text))
+    assert named <= {*known_variables(), *COMPOSE_ONLY, "HTTPS_PROXY"}
+
+
 def test_the_dashboard_finds_its_data_and_its_panels_do_not_overlap() -> None:
     source = yaml.safe_load((MONITORING / "grafana/provisioning/datasources/prometheus.yml").read_text())
     provider = yaml.safe_load((MONITORING / "grafana/provisioning/dashboards/candlehouse.yml").read_text())
@@ -103,7 +140,8 @@ def test_the_dashboard_finds_its_data_and_its_panels_do_not_overlap() -> None:
     assert provider["providers"][0]["options"]["path"] == "/var/lib/grafana/dashboards"
     taken: set[tuple[int, int]] = set()
     for panel in board["panels"]:
-        assert {panel["datasource"]["uid"], *(one["datasource"]["uid"] for one in panel["targets"])} == {uid}
+        if panel["type"] != "row":
+            assert {panel["datasource"]["uid"], *(one["datasource"]["uid"] for one in panel["targets"])} == {uid}
         at = panel["gridPos"]
         cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
         assert not cells & taken and max(x for x, _ in cells) < 24, panel["title"]
@@ -114,7 +152,16 @@ def test_the_dashboard_finds_its_data_and_its_panels_do_not_overlap() -> None:
 def test_prometheus_shows_the_token_from_a_file_and_reads_the_rules_beside_its_configuration() -> None:
     text = (MONITORING / "prometheus/prometheus.yml").read_text()
     config = yaml.safe_load(text)
-    (job,) = config["scrape_configs"]
-    assert job["authorization"] == {"credentials_file": "/run/secrets/web_token"}
-    assert job["static_configs"] == [{"targets": ["coin-app:8000"]}]
+    shown = {"credentials_file": "/run/secrets/web_token"}
+    web, roles = config["scrape_configs"]
+    assert web["authorization"] == roles["authorization"] == shown
+    assert web["static_configs"] == [{"targets": ["coin-app:8000"]}]
+    (found,) = roles["http_sd_configs"]
+    assert (found["url"], found["authorization"]) == ("http://coin-app:8000/metrics/targets", shown)
     assert all((MONITORING / "prometheus" / name).is_file() for name in config["rule_files"])
+
+
+def test_alerts_ask_for_the_jobs_of_the_configuration() -> None:
+    config = yaml.safe_load((MONITORING / "prometheus/prometheus.yml").read_text())
+    asked = re.findall(r'job="([\w-]+)"', (MONITORING / "prometheus/rules.yml").read_text())
+    assert set(asked) == {job["job_name"] for job in config["scrape_configs"]}
