@@ -18,6 +18,9 @@ _LATEST_CLOSE_MS = 2400
 
 _STREAMS, _MESSAGES_PER_SECOND, _LIFE_S = 1024, 5, 86_400
 
+#: As it stands in `ws` streams; the time is the announcement's, which nobody reads.
+SHUTDOWN = '{"e":"serverShutdown","E":1770123456789}'
+
 _METHODS = "SUBSCRIBE, UNSUBSCRIBE, LIST_SUBSCRIPTIONS, SET_PROPERTY, GET_PROPERTY"
 
 
@@ -41,6 +44,7 @@ def encode(update: Update) -> str:
 
 def routes(world: World, sockets: Sockets, feed: Feed) -> list[BaseRoute]:
     """/ws unwrapped, /stream wrapped; what follows /ws/ may be streams or any word."""
+    sockets.announcement = SHUTDOWN
 
     async def endpoint(websocket: WebSocket) -> None:
         if await sockets.refuses(websocket):

@@ -42,6 +42,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     retry_after_s  rate_limit (Binance): the header's value
     seconds        slow: how long an answer waits; ban: how long it lasts
     every_s        disconnect: again after so many seconds, else once
+    notice_s       disconnect: announced so many seconds before, in the exchange's words
     delay_s        late_correction: the true values follow the wrong close after so many seconds; 0 is never
     heartbeats     silence: heartbeats still come, only candles do not
     status         geo_block: what REST answers, 451 or 403
@@ -57,6 +58,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     retry_after_s: float = 5
     seconds: float = 2
     every_s: float = 0
+    notice_s: float = 0
     delay_s: float = 20
     heartbeats: bool = False
     status: int = 451
@@ -168,7 +170,7 @@ def _read(body: bytes) -> Fault:
         except msgspec.ValidationError as error:
             raise BadInput(name, f"{name} is wrong: {error}.", str(Fault.__annotations__[name])) from error
     fault = msgspec.convert(fields, Fault)
-    for name in ("count", "seconds", "retry_after_s", "every_s", "delay_s"):
+    for name in ("count", "seconds", "retry_after_s", "every_s", "notice_s", "delay_s"):
         if (getattr(fault, name) or 0) < 0:
             raise BadInput(name, f"{name} is negative.", "0 or more")
     if fault.end is not None and fault.start is not None and fault.end <= fault.start:

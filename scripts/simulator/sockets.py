@@ -60,8 +60,9 @@ class Sockets:
         self._clock = clock
         self._faults = faults
         self._open: set[Outbox] = set()
-        #: What the exchange says before it hangs up, and when maintenance begins and ends.
+        #: What the exchange says before it hangs up, long before it does so, and when maintenance begins and ends.
         self.farewell: str | None = None
+        self.announcement: str | None = None
         self.maintenance: tuple[str, str] | None = None
         faults.listeners.append(self._switched)
 
@@ -100,12 +101,17 @@ class Sockets:
             return not (heartbeat and silence.heartbeats)
         return not heartbeat and self._faults.find(self.exchange, "maintenance") is not None
 
-    def hang_up(self) -> None:
-        """Close every socket as a restarting server does."""
+    def hang_up(self, notice_s: float = 0) -> None:
+        """Close every socket as a restarting server does, at once or so long after it was announced."""
+        words = (self.announcement if notice_s else None) or self.farewell
         for outbox in self._open:
-            if self.farewell:
-                outbox.put(self.farewell)
-            outbox.close(RESTART)
+            if words:
+                outbox.put(words)
+            if notice_s:
+                real_s = notice_s / self._clock.rate
+                asyncio.get_running_loop().call_later(real_s, outbox.close, RESTART)
+            else:
+                outbox.close(RESTART)
 
     async def keep_hanging_up(self) -> None:
         """Obey a disconnect fault that repeats."""
@@ -118,13 +124,13 @@ class Sockets:
                 last_s = 0.0
             elif age_s - last_s >= fault.every_s:
                 last_s = age_s
-                self.hang_up()
+                self.hang_up(fault.notice_s)
 
     def _switched(self, fault: Fault) -> None:
         if fault.exchange not in ("*", self.exchange):
             return
         if fault.kind == "disconnect" and fault.on:
-            self.hang_up()
+            self.hang_up(fault.notice_s)
         elif fault.kind == "maintenance" and self.maintenance:
             for outbox in self._open:
                 outbox.put(self.maintenance[0 if fault.on else 1])

@@ -1,10 +1,11 @@
 """The program's own PostgreSQL and Redis in a folder of a round's own, killed and started again."""
 
 import asyncio
+import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.fixtures.start import any_port
 
 #: Within which a server that was killed answers again, on a busy machine.
 START_LIMIT_S = 60
+#: Room for a cluster and what a round writes.
+DISK_BYTES = 700_000_000
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -56,6 +59,9 @@ class KillableServer:
                 one.kill()
         self.process.wait(START_LIMIT_S)
 
+    def has_ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
     def lose_everything(self) -> None:
         """What a Redis without its files comes back with."""
         for part in self.made.folder.iterdir():
@@ -64,8 +70,11 @@ class KillableServer:
 
 @dataclass(frozen=True)
 class Servers:
+    """`disk` is a small one of their own, where we may have one."""
+
     postgres: KillableServer
     redis: KillableServer
+    disk: Path | None = None
 
     @property
     def database_url(self) -> str:
@@ -76,12 +85,27 @@ class Servers:
         return self.redis.made.server.url("redis")
 
 
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path | None]:
+    """Mounted at `folder`; None where this user may not mount."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=755", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @asynccontextmanager
-async def running_servers(folder: Path) -> AsyncIterator[Servers]:
+async def running_servers(folder: Path, disk: Path | None = None) -> AsyncIterator[Servers]:
     user = server_user()
     servers = Servers(
         KillableServer(EmbeddedPostgres(folder / "postgres", any_port(), user), folder / "postgres.log"),
         KillableServer(EmbeddedRedis(folder / "redis", any_port(), user), folder / "redis.log"),
+        disk,
     )
     started: list[KillableServer] = []
     try:

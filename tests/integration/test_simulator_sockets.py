@@ -364,6 +364,18 @@ async def test_disconnect_hangs_up_on_everybody_with_each_exchanges_words() -> N
             await again.recv()
 
 
+async def test_a_disconnect_can_be_announced_before_it_comes() -> None:
+    with running_simulator(clock_before_minute_end(RATE, 30)) as simulator:
+        async with connect(f"{simulator.ws_url}/binance/ws/btcusdt@kline_1m") as socket, asyncio.timeout(LIMIT_S):
+            simulator.fault("binance", "disconnect", notice_s=60)
+            said = [json.loads(await socket.recv())["e"]]
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    said.append(json.loads(await socket.recv())["e"])
+        assert said.count("serverShutdown") == 1
+        assert said.index("serverShutdown") < said.index("kline", 1)
+
+
 async def test_disconnect_can_repeat() -> None:
     with running_simulator(clock_before_minute_end(RATE, 30)) as simulator:
         simulator.fault("binance", "disconnect", every_s=5)
