@@ -15,7 +15,7 @@ help:
 	@echo "make bench       figures, one JSON line each"
 	@echo "make soak        an hour of the market in a minute: eight workers within the limits (CLOCK_RATE=1: a real hour)"
 	@echo "make soak-live   three days of live candles with a disconnect a minute, in 72 minutes: memory (CLOCK_RATE, HOURS)"
-	@echo "make faults      rounds of kill -9 for commands, workers and servers (ROUNDS=50 SEED=1)"
+	@echo "make faults      rounds of kill -9 for commands and servers, and of all that can fail around a feed (ROUNDS=50 SEED=1)"
 	@echo "make lock        choose package versions anew (needs uv)"
 	@echo "make clean       remove what make installed; your data in local_data stays"
 

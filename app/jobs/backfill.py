@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.jobs.lanes import first
 from app.jobs.pages import ask, page_of, store
 from app.stores import analytics
 from app.stores.latest import LiveSink
@@ -85,7 +86,7 @@ class Backfill:
                 watch.cancel()
                 await self._answers.put(None)
         except BaseExceptionGroup as several:
-            raise _first(several) from several
+            raise first(several) from several
         finally:
             self._next.clear()
             left, self._held = list(self._held.values()), {}
@@ -196,12 +197,6 @@ class Backfill:
 
     def _over(self) -> bool:
         return self.clock.now_ms() >= self._until_ms
-
-
-def _first(several: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What stopped the lanes."""
-    first = several.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def work(

@@ -1,5 +1,6 @@
 """Ask REST for the recent past of streamed markets: what the feed missed, and what it may have told wrongly."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import structlog
 from app.happening import Happening, Kind, happening
 from app.jobs.asked import within_reach
 from app.jobs.corrections import BEFORE_HORIZON, announce
+from app.jobs.lanes import together
 from app.stores import streamed
 from app.stores.candles import StoredCandle, WriteResult
 from app.stores.errors import FetchError
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 LATE_MS, WATCHED_MS = 105_000, 60 * MINUTE_MS
 #: A feed that was off for longer starts anew; the time between is for `fetch`.
 FARTHEST_BACK_MS = 7 * DAY_MS
+
+#: Markets that are asked for at a time, so that the way to the exchange and back is no limit; the budget is.
+LANES = 16
 
 log = structlog.get_logger(__name__)
 
@@ -61,17 +66,22 @@ class Reconcile:
         self._until_ms = now_ms + for_s * 1000 * self.clock.rate
         needs = await self._needs(now_ms)
         window = Span(floor_minute(now_ms) - self.window_minutes * MINUTE_MS, floor_minute(now_ms))
-        queue = await self._queue(set(self.markets if left is None else left), needs, now_ms)
-        while queue and not self._over():
-            try:
-                if not await self._ask(queue[0], union([*needs[queue[0]], window])):
-                    break
-            except Blocked:
-                return []  # nor would the exchange answer for another market
-            if needs[queue[0]]:
-                await self.stores.errors.mark_repaired(queue[0], self.clock.now_ms())
-            queue.pop(0)
-        return queue
+        queue = deque(await self._queue(set(self.markets if left is None else left), needs, now_ms))
+
+        async def lane(most: float = float("inf")) -> None:
+            while queue and most and not self._over():
+                one, most = queue.popleft(), most - 1
+                if not await self._ask(one, union([*needs[one], window])):
+                    queue.appendleft(one)
+                elif needs[one]:
+                    await self.stores.errors.mark_repaired(one, self.clock.now_ms())
+
+        try:
+            await lane(most=1)  # where we are refused, one request is enough to know
+            await together(lane() for _ in range(LANES))
+        except Blocked:
+            return []  # nor would the exchange answer for another market
+        return list(queue)
 
     async def _queue(self, left: set[int], needs: Mapping[int, list[Span]], now_ms: int) -> list[int]:
         value = await streamed.traded(self.stores.db, list(self.markets), now_ms)

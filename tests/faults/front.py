@@ -44,6 +44,7 @@ class Front:
         self._context = shows(self._ours.certificate("right"))
         self._context.set_alpn_protocols(["http/1.1"])
         self._routes: set[_Route] = set()
+        self._carrying: set[asyncio.Task[None]] = set()
         self._is_quiet = self._stalls = False
         self._tls_port = self.port = 0
 
@@ -86,8 +87,9 @@ class Front:
         finally:
             for server in (outer, inner):
                 server.close()
-            for route in list(self._routes):
-                route.abort()
+            for task in (left := list(self._carrying)):
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _raw(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         route = _Route()
@@ -101,14 +103,19 @@ class Front:
     async def _join(
         self, route: _Route, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int
     ) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        route.writers = [writer, back]
+        task = asyncio.current_task()
+        assert task is not None
+        self._carrying.add(task)
         self._routes.add(route)
+        route.writers.append(writer)
         try:
+            there, back = await asyncio.open_connection("127.0.0.1", port)
+            route.writers.append(back)
             await asyncio.gather(route.carry(reader, back), route.carry(there, writer))
         finally:
             route.abort()
             self._routes.discard(route)
+            self._carrying.discard(task)
 
     @property
     def is_stalling(self) -> bool:

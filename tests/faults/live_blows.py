@@ -23,6 +23,8 @@ RATE, MINUTE_S = 20, 3.0
 NOTICE_S = 120
 #: Real seconds after which whoever hangs has lost its leases.
 HANGS_S = 8
+#: Real seconds after which a role that has just been started holds what it needs.
+SETTLED_S = 15
 _CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()
 """
@@ -129,8 +131,9 @@ async def _server_struck(play: "LivePlay", blow: Blow) -> AsyncIterator[None]:
             yield
             await postgres.start()
         case Blow.HOUR:
-            before = await play.memory()
             postgres.kill()
+            await asyncio.sleep(SETTLED_S)
+            before = await play.memory()
             yield
             play.grown = {name: size - before[name] for name, size in (await play.memory()).items()}
             await postgres.start()

@@ -18,6 +18,7 @@ from tests.faults.live_plan import Round
 from tests.faults.machine import Machine
 from tests.faults.play import LEAN
 from tests.faults.servers import Servers
+from tests.fixtures.live import running
 from tests.fixtures.postgres import free_port
 from tests.fixtures.simulator import Simulator
 from tests.fixtures.workers import BIN, Program, celery, environment, program
@@ -48,7 +49,7 @@ class LivePlay:
         for role in self._commands:
             await self.start(role)
         for watching in (self.listener.run(self.simulator.clock), self.looker.run()):
-            self._stack.callback(asyncio.ensure_future(watching).cancel)
+            await self._stack.enter_async_context(running(watching))
         return self
 
     async def __aexit__(self, *ended: Any) -> None:

@@ -156,6 +156,19 @@ async def test_the_most_traded_market_with_a_hole_comes_first_and_the_half_of_th
     assert markets_left(markets, left)[1] == "LTCBTC" and len(left) == 2
 
 
+async def test_markets_are_asked_for_side_by_side_once_the_first_was_answered(instance: Instance) -> None:
+    """With a fifth of a second there and back, ten seconds would otherwise be too short for fifty markets."""
+    markets = await instance.know("binance", "LTC/BTC", "XLM/BTC", "ETH/USDT", "BTC/USDT")
+    instance.simulator.fault("binance", "slow", seconds=2)
+    assert await reconcile(instance, markets).run(60) == []
+    first, *others = (int(one["received_ms"]) for one in instance.candle_requests())
+    assert (len(others), min(others) - first >= 2000) == (3, True)
+    assert max(others) - min(others) < 2000, "nobody waited for another's answer"
+    recent = Span(this_minute(instance) - 14 * MINUTE_MS, this_minute(instance) - 3 * MINUTE_MS)
+    for one in markets:
+        assert await instance.rows(one.id, recent) == instance.truth(one, recent)
+
+
 async def test_a_market_never_streamed_is_wanted_from_now_on_and_a_long_silence_is_left_to_fetch(
     instance: Instance,
 ) -> None:

@@ -264,3 +264,14 @@ def test_the_last_announced_state_is_the_last_that_a_growing_feed_told(steps: li
         last[(one.time - T0) // MINUTE_MS] = one.volume
     assert last == volumes
     assert sum(one.closed and not one.corrected for one in messages) == len(volumes)
+
+
+def test_a_minute_that_a_clock_set_forward_closes_is_corrected_until_it_is_right() -> None:
+    """It is told as closed too early; the last word is the true one all the same, and no later minute suffers."""
+    run = Run()
+    run.feed(20_000, 0, 1)
+    assert run.tick(20_000 + 75_000) == [(0, 1, BY_TIME, False)], "75 s ahead"
+    assert run.feed(40_000, 0, 2) == (0, 2, BY_TIME, True), "right again"
+    assert run.feed(55_000 - 60_000, 0, 3) == (0, 3, BY_TIME, True), "a minute late"
+    assert run.feed(END + 2_000, 0, 4, CLOSING) == (0, 4, CLOSING, True)
+    assert run.feed(END + 3_000, 1, 1) == (1, 1, RUNNING, False)
