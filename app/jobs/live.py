@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from app.buffer import Buffer
 from app.happening import Kind
 from app.jobs.closing import Closing
+from app.jobs.connections import Connections
 from app.jobs.names import Names
 from app.jobs.notices import Notices
 from app.jobs.outage import Outage
@@ -76,9 +77,7 @@ class Live:
         self._idle = ""
         self._carried: set[str] = set()
         self._names = Names()
-        self._up: set[int] = set()
-        #: Connections that are to come back, and when they were last heard.
-        self._broken: dict[int, int] = {}
+        self._connections = Connections()
         self._last_candle_ms = self._heard_ms = 0
         self._last_error = ""
 
@@ -125,6 +124,8 @@ class Live:
     def _hear(self, number: int, event: Event | Left) -> None:
         """Take what one connection tells."""
         if type(event) is Candle:
+            if number in self._connections.unheard and self._connections.hear_first(number, self._clock.now_ms()):
+                self._notices.miss()
             return self._take(event)
         match event:
             case Lost():
@@ -132,8 +133,7 @@ class Live:
             case Connected():
                 self._regain(number)
             case Left():
-                self._up.discard(number)
-                self._broken.pop(number, None)
+                self._connections.leave(number)
             case Subscription(instrument, refusal) if refusal:
                 log.warning("Subscription refused", market=instrument.key, reason=refusal)
                 self._notices.tell(Kind.REFUSED, refusal, self._names.of(instrument))
@@ -187,7 +187,9 @@ class Live:
 
     def tell(self, scrape: Scrape) -> None:
         """The figures of app.metrics.stream."""
-        self._figures.tell(scrape, len(self._up), len(self._carried), len(self._buffer), self._heard_ms)
+        self._figures.tell(
+            scrape, len(self._connections.up), len(self._carried), len(self._buffer), self._heard_ms
+        )
 
     def _take(self, candle: Candle) -> None:
         self._heard_ms = now_ms = self._clock.now_ms()
@@ -204,12 +206,8 @@ class Live:
 
     def _lose(self, number: int, lost: Lost) -> None:
         log.warning("Connection lost", exchange=self._exchange.name, shard=number, reason=lost.reason)
-        was_up = number in self._up
-        self._up.discard(number)
         self._last_error = lost.reason
-        if lost.since_ms is not None:
-            self._broken.setdefault(number, lost.since_ms)
-        if was_up:
+        if self._connections.lose(number, lost.since_ms):
             self._figures.lost += 1
             self._notices.tell(
                 Kind.LOST, lost.reason, markets=self._lines.markets(number), since_ms=lost.since_ms or 0
@@ -218,11 +216,11 @@ class Live:
 
     def _regain(self, number: int) -> None:
         log.info("Connected", exchange=self._exchange.name, shard=number, symbols=self._lines.markets(number))
-        self._up.add(number)
+        since_ms = self._connections.begin(number, self._clock.now_ms())
         self._figures.opened += 1
         self._last_error = ""
         self._notices.tell(Kind.CONNECTED, "", markets=self._lines.markets(number))
-        if (since_ms := self._broken.pop(number, None)) is not None:
+        if since_ms is not None:
             self._figures.came_back(since_ms)
             self._notices.miss()
         self._notices.news.set()
@@ -230,10 +228,10 @@ class Live:
     def _fields(self) -> dict[str, str | int]:
         now_ms = self._clock.now_ms()
         quiet = self._heard_ms and now_ms - self._heard_ms > heartbeat.FRESH_MS
-        state = "connecting" if not self._up else "silent" if quiet else "connected"
+        state = "connecting" if not self._connections.up else "silent" if quiet else "connected"
         return {
             "state": "closed" if self._idle else state,
-            "connections": len(self._up),
+            "connections": len(self._connections.up),
             "symbols": len(self._carried),
             "last_candle_ms": self._last_candle_ms,
             "last_error": self._idle or self._last_error,

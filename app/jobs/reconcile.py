@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from app.wiring import Stores
 
 #: A minute that began longer ago should have been stored as the feed told it; those who watch live are told of
-#: minutes that began so long ago at most.
-LATE_MS, WATCHED_MS = 105_000, 60 * MINUTE_MS
+#: minutes that began so long ago at most: a database may be away for an hour, and healing takes its time.
+LATE_MS, WATCHED_MS = 105_000, 90 * MINUTE_MS
 #: A feed that was off for longer starts anew; the time between is for `fetch`.
 FARTHEST_BACK_MS = 7 * DAY_MS
 

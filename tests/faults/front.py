@@ -32,6 +32,7 @@ class _Route:
     def abort(self) -> None:
         for writer in self.writers:
             writer.transport.abort()
+        self.lives.set()
 
 
 class Front:
@@ -87,8 +88,9 @@ class Front:
         finally:
             for server in (outer, inner):
                 server.close()
-            for task in (left := list(self._carrying)):
-                task.cancel()
+            left = list(self._carrying)
+            for route in list(self._routes):
+                route.abort()
             await asyncio.gather(*left, return_exceptions=True)
 
     async def _raw(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -82,7 +82,7 @@ class LivePlay:
         found = {}
         for role, one in self.running.items():
             process = psutil.Process(one.process.pid)
-            found[role] = sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
+            found[role] = sum(each.memory_full_info().pss for each in (process, *process.children(recursive=True)))
         async with redis.asyncio.Redis.from_url(self.servers.redis_url) as client:
             told: dict[str, int] = await client.info("memory")
         return {**found, "Redis": told["used_memory"]}

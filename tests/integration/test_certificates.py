@@ -13,8 +13,6 @@ from common.ports import Request
 from fetchers import registry
 from fetchers.events import Connected, Event, Lost
 from tests.fixtures.live import T0, LeapClock, events, exchange_server, http_client, kline, losses, told_candles
-
-pytest.importorskip("cryptography", reason="cryptography is not installed (extra dev)")
 from tests.fixtures.tls import Authority, authority, shows
 
 Makes = Callable[[Authority, Path], Path]

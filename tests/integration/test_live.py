@@ -26,6 +26,7 @@ from tests.fixtures.feed import live, now_ms, told
 from tests.fixtures.live import (
     BTC,
     ETH,
+    SetClock,
     eventually,
     exchange_server,
     http_client,
@@ -103,6 +104,25 @@ async def test_a_reconnect_rings_for_what_may_be_missing(redis_client: redis.asy
         await eventually(lambda: has(redis_client, state="connected"))
         assert not await rung(redis_client, "binance")
         hang_up.set()
+        await eventually(lambda: rung(redis_client, "binance"))
+
+
+async def test_a_connection_that_first_says_nothing_rings_for_what_ended_meanwhile(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    """Else the minutes of a silence that outlasted a reconnect would wait for the next pass."""
+    clock, speaks = SetClock(), asyncio.Event()
+
+    async def talk(socket: ServerConnection) -> None:
+        await speaks.wait()
+        await socket.send(kline(floor_minute(clock.now_ms())))
+        await socket.wait_closed()
+
+    async with exchange_server(talk) as url, live(BINANCE, [BTC], url, redis_client, clock):
+        await eventually(lambda: has(redis_client, connections="1"))
+        assert not await rung(redis_client, "binance")
+        clock.set_by_ms = MINUTE_MS
+        speaks.set()
         await eventually(lambda: rung(redis_client, "binance"))
 
 

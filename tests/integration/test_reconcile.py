@@ -108,18 +108,18 @@ async def test_a_correction_that_nobody_could_be_told_of_is_found_again_and_told
 async def test_minutes_that_the_feed_missed_are_told_to_those_who_watch_and_counted_as_healed(
     instance: Instance,
 ) -> None:
-    """They may have been told a part of one, and that it was over."""
+    """They may have been told a part of one, and that it was over; even before an hour without a database."""
     (market,) = await instance.know("binance", "BTC/USDT")
-    hole = Span(this_minute(instance) - 63 * MINUTE_MS, this_minute(instance) - 3 * MINUTE_MS)
+    hole = Span(this_minute(instance) - 93 * MINUTE_MS, this_minute(instance) - 3 * MINUTE_MS)
     await instance.resources.stores.coverage.want({market.id: hole})
     slice_ = reconcile(instance, [market])
     await slice_.run(20)
     told = [one for one in await pushed(instance, "binance") if hole.has(one.time)]
-    watched = [row for row in instance.truth(market, hole) if row[0] >= this_minute(instance) - 59 * MINUTE_MS]
+    watched = [row for row in instance.truth(market, hole) if row[0] >= this_minute(instance) - 89 * MINUTE_MS]
     assert [[one.time, one.open, one.high, one.low, one.close, one.volume] for one in told] == watched
     assert {(one.closed, one.corrected) for one in told} == {(True, True)}
     (healed,) = slice_.told()
-    assert (healed.kind, healed.facts["markets"], healed.facts["minutes"] >= 60) == (Kind.HEALED, 1, True)
+    assert (healed.kind, healed.facts["markets"], healed.facts["minutes"] >= 90) == (Kind.HEALED, 1, True)
     again = reconcile(instance, [market])
     await again.run(20)
     assert again.told() == []

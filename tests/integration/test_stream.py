@@ -23,6 +23,7 @@ from tests.fixtures.live import (
     T0,
     UST,
     LeapClock,
+    SetClock,
     candle,
     events,
     exchange_server,
@@ -246,16 +247,6 @@ async def test_an_exchange_that_wants_no_ping_hears_none() -> None:
     async with exchange_server(listening) as url:
         await events(url, losses(1), exchange=exchange, clock=Clock(300))
     assert heard == exchange.session([BTC]).to_send()
-
-
-class SetClock(Clock):
-    """A machine's clock that somebody sets."""
-
-    __setattr__ = object.__setattr__
-    set_by_ms = 0
-
-    def now_ms(self) -> int:
-        return super().now_ms() + self.set_by_ms
 
 
 async def test_a_clock_set_forward_is_no_silence() -> None:

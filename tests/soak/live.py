@@ -27,8 +27,10 @@ import redis.asyncio
 from app.migrate import upgrade
 from common.clock import Clock
 from common.span import MINUTE_MS, floor_minute
+from tests.faults.front import Front
+from tests.faults.live_client import MARKETS
 from tests.faults.live_plan import Round
-from tests.faults.live_play import MARKETS, LivePlay
+from tests.faults.live_play import LivePlay
 from tests.faults.servers import running_servers
 from tests.faults.test_live_faults import agree, heard_wrongly, ready
 from tests.fixtures.simulator import Simulator, running_simulator
@@ -48,9 +50,9 @@ Looks = dict[str, list[tuple[float, float]]]
 async def run(exchange: str, rate: float, hours: float, folder: Path) -> dict[str, Any]:
     """The figures."""
     with running_simulator(Clock(rate, int(time.time() * 1000))) as simulator:
-        async with running_servers(folder) as servers:
+        async with running_servers(folder) as servers, Front(simulator.port, folder).running() as front:
             await asyncio.to_thread(upgrade, servers.database_url)
-            async with LivePlay(Round(exchange, []), simulator, servers, folder) as play:
+            async with LivePlay(Round(exchange, []), simulator, servers, front, folder) as play:
                 await ready(play, simulator)
                 play.start_ms = floor_minute(simulator.clock.now_ms()) + MINUTE_MS
                 looks, disconnects = await soak(play, simulator, hours)
