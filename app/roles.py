@@ -74,7 +74,8 @@ def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
         "--log-config",
         str(LOG_CONFIG),
     ]
-    command = [sys.executable, "-m", "uvicorn", "web.main:app", *address, *options]
+    proxy = ["--forwarded-allow-ips", settings.trusted_proxies, "--root-path", settings.root_path]
+    command = [sys.executable, "-m", "uvicorn", "web.main:app", *address, *options, *proxy]
     return Role("web", command, settings.log_dir / "web.log", environment)
 
 

@@ -21,22 +21,23 @@ from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
 from pydantic import AliasGenerator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource, SettingsConfigDict
 
 from app import running
-from app.settings_checks import COMPOSE_ONLY, EGRESS, RETAINED, check, is_loopback, refuse_unknown, sentence_of
+from app.settings_checks import COMPOSE_ONLY, EGRESS, RETAINED, check, refuse_unknown, sentence_of
 from app.settings_exchanges import EXCHANGE_SUFFIXES, variables, variables_of_ccxt
 from app.settings_secrets import FILES, at_database, login, with_files, with_password
 from app.settings_shared import is_elsewhere, shared_environment
 from app.settings_simulated import DEMO_EXCHANGES, simulated
 from app.settings_values import MAJORS, Level, Port, Ports, Positive, Url
+from app.settings_web import WebSettings
 from common.errors import BadInput
 from fetchers import registry
 
 CONNECTIONS = ("DATABASE_URL", "REDIS_URL", "POSTGRES_HOST", "REDIS_HOST", "COMMON_HOST")
 
 
-class Settings(BaseSettings):
+class Settings(WebSettings):
     """A variable's name is the attribute's in upper case; `load_settings` makes these."""
 
     model_config = SettingsConfigDict(
@@ -59,14 +60,10 @@ class Settings(BaseSettings):
     redis_user: str = "default"
     redis_password: SecretStr | None = None
 
-    web_port: Port = 8000
     celery_port: Port = 5566
     simulator_port: Port = 9900
     simulator_host: str = "127.0.0.1"
     metrics_ports: Ports = "9310-9399"
-    bind_address: str = "127.0.0.1"
-    listen_address: str = ""
-    web_token: SecretStr | None = None
     data_dir: Path = Path("local_data")
     database_disk: str = ""
     log_dir: Path = Path("logs")
@@ -107,16 +104,6 @@ class Settings(BaseSettings):
         """Those of `exchange_names` that can be live: a closed one only at another address, a simulator's."""
         adapters = [registry.get(name) for name in self.exchange_names if not registry.why_no_live(name)]
         return tuple(one.name for one in adapters if not one.closed or self.ws_url(one.name) != one.ws_url)
-
-    @property
-    def public(self) -> bool:
-        """Whether others than this machine are let in; a peer's address cannot tell, for a bridge hides it."""
-        return not is_loopback(self.bind_address)
-
-    @property
-    def listen(self) -> str:
-        """The address that the page and Flower listen on; inside a container another than the published one."""
-        return self.listen_address or self.bind_address
 
     def rest_url(self, exchange: str) -> str:
         return self._of_exchange(exchange, "_REST_URL") or registry.get(exchange).rest_url

@@ -38,6 +38,9 @@ COMPOSE_ONLY = (
 #: What may follow `Bearer` in a header (RFC 6750); a comma would also end it where Flower reads it.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]*")
 
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?")
+
 _SCHEMES = {"DATABASE_URL": ("postgresql", "postgres"), "REDIS_URL": ("redis", "rediss")}
 
 EGRESS = "an address or a name, of letters, digits and . : _ -"
@@ -63,6 +66,7 @@ def check(settings: "Settings") -> None:
     if settings.listen_address:
         _check_listen_address("LISTEN_ADDRESS", settings.listen_address)
     _check_token(settings)
+    _check_names(settings)
     _check_clock(settings)
     if 0 < settings.retain_minutes_days < FEWEST_DAYS:
         sentence = f"RETAIN_MINUTES_DAYS must be {RETAINED}, not '{settings.retain_minutes_days}'."
@@ -167,10 +171,27 @@ def _check_token(settings: "Settings") -> None:
         allowed = "letters, digits and - . _ ~ + / ="
         raise BadInput("WEB_TOKEN", f"WEB_TOKEN may only have {allowed}.", allowed)
     if settings.public and not token:
-        sentence = f"BIND_ADDRESS {settings.bind_address} lets others in, but WEB_TOKEN is not set"
+        opened = "ALLOWED_HOSTS" if is_loopback(settings.bind_address) else f"BIND_ADDRESS {settings.bind_address}"
+        sentence = f"{opened} lets others in, but WEB_TOKEN is not set"
         raise BadInput(
             "WEB_TOKEN", f"{sentence}: `candlehouse secrets` writes one into .env.", "a long random word"
         )
+
+
+def _check_names(settings: "Settings") -> None:
+    """Names of hosts and sites, and proxies' addresses, as requests will show them."""
+    for name in settings.hosts:
+        if not _HOST.fullmatch(name):
+            allowed = "names such as candles.example.org, without scheme and port"
+            raise BadInput("ALLOWED_HOSTS", f"ALLOWED_HOSTS must be {allowed}, not {name!r}.", allowed)
+    for origin in settings.origins:
+        if not _ORIGIN.fullmatch(origin):
+            allowed = "sites such as https://app.example.org, without a path"
+            raise BadInput("CORS_ORIGINS", f"CORS_ORIGINS must be {allowed}, not {origin!r}.", allowed)
+    for proxy in settings.trusted_proxies.split(","):
+        if not (_is_address(proxy.strip()) or _is_network(proxy.strip())):
+            allowed = "addresses or networks such as 127.0.0.1,172.16.0.0/12"
+            raise BadInput("TRUSTED_PROXIES", f"TRUSTED_PROXIES must be {allowed}, not {proxy!r}.", allowed)
 
 
 def _check_clock(settings: "Settings") -> None:
@@ -186,6 +207,14 @@ def _check_clock(settings: "Settings") -> None:
 
 def is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_address(text: str) -> bool:

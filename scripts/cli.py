@@ -31,6 +31,7 @@ COMMANDS = {
     "simulate": ("simulate", "simulate", "Play the exchanges on a port of this machine."),
     "backup": ("backup", "backup", "Write the whole database to one file, while everything runs."),
     "restore": ("backup", "restore", "Put a backup into the database: all of it or nothing."),
+    "keys": ("keys", "app", "Give programs and people keys of their own for the web."),
     "secrets": ("secrets", "secrets", "Write random secrets into .env, where it has none."),
     "psql": ("doors", "psql", "Open the database in psql; arguments go to it."),
     "redis-cli": ("doors", "redis_cli", "Open Redis in redis-cli; arguments go to it."),

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from app.disk import Room
 from app.happening import Happening, Kind
+from app.keys import Key
 from app.messages import CandleMessage
 from app.stores.budget import BudgetState
 from app.stores.census import Member
@@ -117,6 +118,14 @@ class Feed(Protocol):
     ) -> CandleMessage | None: ...
 
 
+class Keys(Protocol):
+    """The keys that open the web, by their digest or their number."""
+
+    async def by_digest(self, digest: bytes) -> Key | None: ...
+    async def by_number(self, number: int) -> Key | None: ...
+    async def used(self, number: int, now_ms: int) -> None: ...
+
+
 #: Rows as the database names their columns.
 Rows = list[dict[str, Any]]
 
@@ -188,7 +197,8 @@ class Figures(Protocol):
 class Deps:
     """`exchanges` are all that the program knows, `streaming` those that should be live now.
 
-    `token` is what everybody must show; None where only this machine is let in.
+    `is_public`: others than this machine are let in, who must show `token` or one of `keys`.
+    `hosts` are names that the web answers to, `origins` other sites whose pages may use it.
     `heartbeat` reads what an exchange's stream last said of itself, `budget` how its rate budget stands,
     `jobs` the fetches under way, `room` how the database's disk stands;
     `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
@@ -196,6 +206,7 @@ class Deps:
 
     clock: Clock
     token: SecretStr | None
+    keys: Keys
     exchanges: tuple[str, ...]
     streaming: tuple[str, ...]
     symbols: Symbols
@@ -213,6 +224,9 @@ class Deps:
     room: Callable[[], Awaitable[Room]]
     database_answers: Callable[[], Awaitable[None]]
     redis_answers: Callable[[], Awaitable[None]]
+    is_public: bool = False
+    hosts: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
 
 
 #: Opens what the web needs for as long as it serves.

@@ -1,67 +1,99 @@
-"""Who may come in where others than this machine can reach the web: whoever shows WEB_TOKEN.
+"""Who may come in, and how far.
 
-A program sends it as a Bearer token, or as the password of HTTP Basic with any user. A person types it once at
-/sign-in and keeps a cookie. Nobody's address opens the door, for through a published port or a proxy everyone has
-the same one.
+Where others than this machine can reach the web, everything but a probe and the sign-in page needs WEB_TOKEN or
+a key. Whatever writes needs one anywhere. A program sends it as a Bearer token, or as the password of HTTP Basic
+with any user. A person types it once at /sign-in and keeps a cookie. Nobody's address opens the door, for through
+a published port or a proxy everyone has the same one.
 
 Against forged requests from other sites the cookie is SameSite=Strict: a browser sends it along with nothing
-that another site began, neither a form nor a script's request nor a WebSocket.
+that another site began, neither a form nor a script's request nor a WebSocket; and `web.origins` refuses those.
 """
 
-import time
-from base64 import b64decode
-from collections.abc import Callable
 from urllib.parse import quote
 
 from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web import session
+from app import keys
+from common.errors import Retryable
+from web import origins
 from web.deps import Deps
 from web.errors import refusal
 from web.guesses import Guesses
+from web.rates import Rates
+from web.visitors import Visitor, Visitors, shown
 
 #: A probe's, the sign-in page, and what that is drawn with.
 OPEN, OPEN_FOLDER = ("/health", "/sign-in"), "/static/"
-ALLOWED = "Authorization: Bearer followed by the token"
+#: Whoever may come in at all may leave.
+LEAVING = "/sign-out"
+KEYS_FOLDER = "/api/keys"
+ALLOWED = "Authorization: Bearer followed by the token or a key"
 POLICY_VIOLATION = 1008
 
 
 class Door:
-    """Outside of all routes. Shut until the dependencies are open, for only they know whether there is a token."""
+    """Outside of all routes. Shut until the dependencies are open, for only they know who is let in."""
 
-    def __init__(self, app: ASGIApp, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(self, app: ASGIApp, visitors: Visitors | None = None) -> None:
         self._app = app
-        self._now_s = now_s
+        self._visitors = visitors or Visitors()
         self._guesses = Guesses()
+        self._rates = Rates()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = None if scope["type"] == "lifespan" else self._answer(HTTPConnection(scope))
+        if scope["type"] == "lifespan":
+            return await self._app(scope, receive, send)
+        asked = HTTPConnection(scope)
+        answer = await self._answer(asked)
         if answer is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _shared(asked, send))
         elif scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
-            await answer(scope, receive, send)
+            await answer(scope, receive, _shared(asked, send))
 
-    def _answer(self, asked: HTTPConnection) -> Response | None:
+    async def _answer(self, asked: HTTPConnection) -> Response | None:
         """What keeps the request outside; None lets it in."""
         deps: Deps | None = getattr(asked.app.state, "deps", None)
-        path = asked.scope["path"]
+        path = _path(asked)
         if path == "/health":
             return None
         if deps is None:
             return refusal(503, "Candlehouse is starting; ask again in a moment.", "", "")
-        if deps.token is None or path in OPEN or path.startswith(OPEN_FOLDER):
+        if answer := origins.refuse(asked, deps) or origins.preflight(asked, deps):
+            return answer
+        if path in OPEN or path.startswith(OPEN_FOLDER):
             return None
-        token = deps.token.get_secret_value()
-        if signed_in(asked, token, self._now_s()):
+        try:
+            return await self._judge(asked, deps, _needed(asked))
+        except Retryable as error:
+            return refusal(503, str(error), "", "")
+
+    async def _judge(self, asked: HTTPConnection, deps: Deps, needed: keys.Scope) -> Response | None:
+        if needed is keys.Scope.READ and not deps.is_public:
             return None
-        given = _given(asked.headers.get("authorization", ""))
-        if given is None:
-            return _to_sign_in(asked) if _is_person(asked) else _unauthorized("This needs the token of WEB_TOKEN.")
-        return None if session.same(given, token) else self._wrong()
+        visitor = await self._visitors.signed_in(asked, deps)
+        if visitor is None:
+            given = shown(asked)
+            if given is None:
+                return _to_sign_in(asked) if _is_person(asked) else _unauthorized(_lacking(needed))
+            visitor = await self._visitors.showing(given, deps)
+        return self._wrong() if visitor is None else self._let_in(asked, visitor, needed)
+
+    def _let_in(self, asked: HTTPConnection, visitor: Visitor, needed: keys.Scope) -> Response | None:
+        if not visitor.scope.allows(needed):
+            sentence = f"This key may only {visitor.scope}; this needs one that may {_words(needed)}."
+            return refusal(403, sentence, "Authorization", f"a key of scope {needed}")
+        if visitor.key and (wait_s := self._rates.wait_s(visitor.key)):
+            allowed = f"{visitor.key.per_minute} requests a minute"
+            answer = refusal(429, f"This key may make {allowed}: ask again in {wait_s} s.", "", allowed)
+            answer.headers["Retry-After"] = str(wait_s)
+            return answer
+        asked.state.visitor = visitor
+        return None
 
     def _wrong(self) -> Response:
         """The right token is let in at any time, so that nobody's guesses shut others out."""
@@ -70,35 +102,56 @@ class Door:
             answer.headers["Retry-After"] = str(wait_s)
             return answer
         self._guesses.add()
-        return _unauthorized("This is not the token of WEB_TOKEN.")
+        return _unauthorized("This is neither the token of WEB_TOKEN nor a key that opens anything.")
 
 
-def signed_in(asked: HTTPConnection, token: str, now_s: float) -> bool:
-    return session.holds(asked.cookies.get(session.COOKIE, ""), token, now_s)
+def _needed(asked: HTTPConnection) -> keys.Scope:
+    path = _path(asked)
+    if path == KEYS_FOLDER or path.startswith(f"{KEYS_FOLDER}/"):
+        return keys.Scope.ADMIN
+    writes = asked.scope["type"] == "http" and asked.scope["method"] not in origins.SAFE and path != LEAVING
+    return keys.Scope.WRITE if writes else keys.Scope.READ
 
 
-def _given(authorization: str) -> str | None:
-    """The token that the header shows; None when it shows none."""
-    scheme, _, value = authorization.partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
-    if scheme.lower() != "basic":
-        return None
-    try:
-        return b64decode(value.strip(), validate=True).decode().partition(":")[2]
-    except ValueError:
-        return ""
+def _lacking(needed: keys.Scope) -> str:
+    if needed is keys.Scope.READ:
+        return "This needs the token of WEB_TOKEN or a key."
+    return f"This needs a key that may {_words(needed)}: `candlehouse keys add NAME --scope {needed}` makes one."
+
+
+def _words(needed: keys.Scope) -> str:
+    return "do everything" if needed is keys.Scope.ADMIN else needed.value
+
+
+def _shared(asked: HTTPConnection, send: Send) -> Send:
+    """`send` that tells browsers which other sites may read the answer."""
+
+    async def send_shared(message: Message) -> None:
+        deps: Deps | None = getattr(asked.app.state, "deps", None)
+        if deps and message["type"] == "http.response.start":
+            origins.share(asked, deps, MutableHeaders(scope=message))
+        await send(message)
+
+    return send_shared
+
+
+def _path(asked: HTTPConnection) -> str:
+    """As our routes have it, whatever a proxy puts before it."""
+    path: str = asked.scope["path"]
+    root: str = asked.scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def _is_person(asked: HTTPConnection) -> bool:
     page = asked.scope.get("method") == "GET" and "text/html" in asked.headers.get("accept", "")
-    return page and not asked.scope["path"].startswith("/api/")
+    return page and not _path(asked).startswith("/api/")
 
 
 def _to_sign_in(asked: HTTPConnection) -> Response:
-    path, query = quote(asked.scope["path"]), asked.scope["query_string"].decode("latin-1")
+    path, query = quote(_path(asked)), asked.scope["query_string"].decode("latin-1")
     wanted = f"{path}?{query}" if query else path
-    return RedirectResponse(f"/sign-in?next={quote(wanted, safe='/')}", 303)
+    root = quote(asked.scope.get("root_path", ""))
+    return RedirectResponse(f"{root}/sign-in?next={quote(wanted, safe='/')}", 303)
 
 
 def _unauthorized(reason: str) -> Response:

@@ -8,19 +8,20 @@ from pathlib import Path
 import structlog
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics.process import watched_process
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
 from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols, targets
+from web.bounds import Bounds
 from web.counting import Counting
 from web.deps import OpenDeps
 from web.door import Door
 from web.guesses import Guesses
+from web.headers import Headers
 from web.live import endpoint
 from web.live.hub import open_hub
+from web.visitors import Visitors
 from web.wired import open_wired
 
 log = structlog.get_logger(__name__)
@@ -57,10 +58,11 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     ):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
-    app.state.guesses = Guesses()
+    app.state.guesses, app.state.visitors = Guesses(), Visitors()
     app.state.answered = {}
-    app.add_middleware(AskAgain)
-    app.add_middleware(Door)
+    app.add_middleware(Bounds)
+    app.add_middleware(Door, app.state.visitors)
+    app.add_middleware(Headers)
     app.add_middleware(Counting)
     errors.install(app)
     return app
@@ -84,22 +86,6 @@ async def _serving(app: FastAPI, open_deps: OpenDeps) -> AsyncIterator[None]:
     signal.raise_signal(signal.SIGTERM)
     if not serving:
         yield
-
-
-class AskAgain:
-    """Browsers keep our static files but ask each time whether they are still the newest."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Cache-Control"] = "no-cache"
-            await send(message)
-
-        static = scope["type"] == "http" and scope["path"].startswith("/static/")
-        await self._app(scope, receive, send_marked if static else send)
 
 
 app = create_app(open_wired)

@@ -1,7 +1,6 @@
 """The page where a person shows the token once, and gets a cookie for it; see `web.door` for what that opens."""
 
 import re
-import time
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -10,9 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from web import session
 from web.deps import Deps
-from web.door import signed_in
 from web.guesses import Guesses
-from web.pages import HEADERS, templates
+from web.pages import templates
+from web.visitors import Visitors
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,8 +25,9 @@ Next = Annotated[str, Query(alias="next")]
 @router.get("/sign-in")
 async def sign_in(request: Request, onward: Next = "/") -> Response:
     deps: Deps = request.app.state.deps
-    if deps.token is None or signed_in(request, deps.token.get_secret_value(), time.time()):
-        return _onward(onward)
+    visitors: Visitors = request.app.state.visitors
+    if await visitors.signed_in(request, deps):
+        return _onward(request, onward)
     return _page(request)
 
 
@@ -35,28 +35,28 @@ async def sign_in(request: Request, onward: Next = "/") -> Response:
 async def enter(request: Request, onward: Next = "/") -> Response:
     deps: Deps = request.app.state.deps
     guesses: Guesses = request.app.state.guesses
-    given = await _given(request)  # before the count is looked at, or many could pass it together
-    if deps.token is None:
-        return _onward(onward)
+    visitors: Visitors = request.app.state.visitors
+    given = await _given(request)
+    visitor = await visitors.showing(given, deps) if given else None
+    # From here on nothing waits, or many could pass the count together.
     if wait_s := guesses.wait_s():
         answer = _page(request, f"Too many wrong tokens. Try again in {wait_s} seconds.", 429)
         answer.headers["Retry-After"] = str(wait_s)
         return answer
-    token = deps.token.get_secret_value()
-    if not session.same(given, token):
+    if visitor is None:
         guesses.add()
-        answer = _page(request, "That is not the token.", 401)
+        answer = _page(request, "That is neither the token nor a key.", 401)
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    onwards = _onward(onward)
-    _set_cookie(request, onwards, session.begin(token, time.time()), session.KEPT_S)
+    onwards = _onward(request, onward)
+    _set_cookie(request, onwards, visitors.cookie(visitor, deps), session.KEPT_S)
     return onwards
 
 
 @router.post("/sign-out")
 async def sign_out(request: Request) -> Response:
-    """Behind the door, so that no other site can do it to anybody."""
-    answer = RedirectResponse("/sign-in", 303)
+    """No other site can do it to anybody: `web.origins` refuses what its pages post."""
+    answer = RedirectResponse(f"{request.scope.get('root_path', '')}/sign-in", 303)
     _set_cookie(request, answer, "", 0)
     return answer
 
@@ -66,13 +66,13 @@ def local(path: str) -> str:
     return path if _LOCAL.fullmatch(path) and not path.startswith(("/sign-in", "/sign-out")) else "/"
 
 
-def _onward(path: str) -> Response:
-    return RedirectResponse(local(path), 303)
+def _onward(request: Request, path: str) -> Response:
+    return RedirectResponse(request.scope.get("root_path", "") + local(path), 303)
 
 
 def _page(request: Request, problem: str = "", status: int = 200) -> HTMLResponse:
-    headers = HEADERS | {"Cache-Control": "no-store"}
-    return templates.TemplateResponse(request, "sign_in.html", {"problem": problem}, status, headers)
+    told = {"problem": problem, "is_public": request.app.state.deps.is_public}
+    return templates.TemplateResponse(request, "sign_in.html", told, status, {"Cache-Control": "no-store"})
 
 
 async def _given(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -17,6 +18,7 @@ from app.stores import analytics, heartbeat
 from app.stores.budget import budget_state
 from app.stores.database import Database
 from app.stores.events import EventFeed, EventStore
+from app.stores.keys import KeyStore
 from app.stores.live_feed import LiveFeed
 from app.stores.plan import PlanStore
 from app.stores.redis_errors import translated
@@ -72,17 +74,18 @@ async def open_wired() -> AsyncIterator[Deps]:
         stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE, role="web"))
         redis = await stack.enter_async_context(wiring.open_redis(settings))
         broker = await stack.enter_async_context(Redis.from_url(settings.celery_broker_url))
-        yield deps_of(
+        deps = deps_of(
             stores,
             redis,
             wiring.clock(settings),
             wiring.known_exchanges(settings),
             settings.streaming,
             room=lambda: room(settings, stores.db, wiring.clock(settings).now_ms()),
-            token=settings.web_token if settings.public else None,
+            token=settings.web_token,
             broker=broker,
             egress=settings.egress_address,
         )
+        yield replace(deps, is_public=settings.public, hosts=settings.hosts, origins=settings.origins)
 
 
 def deps_of(
@@ -101,6 +104,7 @@ def deps_of(
     return Deps(
         clock=clock,
         token=token,
+        keys=KeyStore(stores.db),
         exchanges=exchanges,
         streaming=streaming,
         symbols=RememberedSymbols(stores.symbols),

@@ -1,5 +1,7 @@
 """The tables as SQLAlchemy Core knows them. A test compares every column with the live database."""
 
+from typing import Any
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -7,6 +9,7 @@ from sqlalchemy import (
     Column,
     Double,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     SmallInteger,
@@ -215,18 +218,16 @@ events = Table(
     Column("facts", JSONB),
 )
 
-webhooks = Table(
-    "webhooks",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("url", Text),
-    Column("secret", Text),
-    Column("kinds", ARRAY(Text)),
-    Column("created_at", Moment),
-    Column("told_at", Moment),
-    Column("failed_at", Moment),
-    Column("failure", Text),
-)
+
+def _numbered(name: str, /, **columns: Any) -> Table:
+    """A table whose rows have a number of their own."""
+    return Table(name, metadata, Column("id", Integer, primary_key=True), *map(Column, columns, columns.values()))
+
+
+_told = {"created_at": Moment, "told_at": Moment, "failed_at": Moment, "failure": Text}
+webhooks = _numbered("webhooks", url=Text, secret=Text, kinds=ARRAY(Text), **_told)
+_open = {"created_at": Moment, "expires_at": Moment, "used_at": Moment, "revoked_at": Moment}
+api_keys = _numbered("api_keys", name=Text, scope=Text, per_minute=Integer, digest=LargeBinary, **_open)
 
 market_kind = Table("market_kind", metadata, Column("single", Boolean, primary_key=True), Column("kind", Text))
 clock_now = Table("clock_now", metadata, Column("single", Boolean, primary_key=True), Column("now", Moment))
