@@ -54,7 +54,7 @@ async def test_a_wrong_token_is_told_and_the_right_one_still_leads_on(address: s
         await seen.page.goto(f"http://{address}{CHART}")
         await enter(seen, "another-token-altogether")
         await seen.until("document.getElementById('problem')")
-        assert await seen.text("#problem") == "That is not the token."
+        assert await seen.text("#problem") == "That is neither the token nor a key."
         assert await seen.page.get_attribute("#token", "aria-invalid") == "true"
         assert await seen.page.input_value("#token") == ""
         await enter(seen, TOKEN)
