@@ -3,13 +3,24 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: The style of lightweight-charts' own mark, which it writes into the page; a browser test tells when it changes.
+#: The style of lightweight-charts' own mark, which it writes into the page; a browser test sees it change.
 MARK = "'sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY='"
-#: Scripts, styles and data come from here alone, and nothing that is written into a page runs. Both chart libraries
-#: size their canvases by style attributes, which can do nothing but look.
-PAGE = (
-    f"default-src 'none'; script-src 'self'; style-src 'self' {MARK}; style-src-attr 'unsafe-inline'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'"
+#: Scripts, styles and data come from here alone, and nothing that is written into a page runs. Both chart
+#: libraries size their canvases by style attributes, which can do nothing but look.
+PAGE = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        f"style-src 'self' {MARK}",
+        "style-src-attr 'unsafe-inline'",
+        "img-src 'self' data:",
+        "font-src 'self'",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",
+    ]
 )
 #: What is no page draws nothing and loads nothing.
 DATA = "default-src 'none'; frame-ancestors 'none'"
