@@ -12,7 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from app.metrics.process import watched_process
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols, targets
+from web.api import analytics, bars, coverage, events, health, keys, metrics, revisions, selftest, symbols, targets
 from web.bounds import Bounds
 from web.counting import Counting
 from web.deps import OpenDeps
@@ -48,6 +48,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         events,
         analytics,
         selftest,
+        keys,
         health,
         metrics,
         targets,

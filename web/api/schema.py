@@ -13,11 +13,11 @@ class Refusal(msgspec.Struct, frozen=True):
     allowed: str
 
 
-def described(answer: Any) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers `answer`."""
+def described(answer: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers `answer`; None: nothing."""
     refused = {"content": _content(Refusal)}
     return {
-        200: {"content": _content(answer)},
+        status: {} if answer is None else {"content": _content(answer)},
         404: {"description": "No such thing here", **refused},
         422: {"description": "A value that cannot be", **refused},
         503: {"description": "A server behind this one does not answer", **refused},
