@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.disk import Room
 from app.happening import Happening, Kind
-from app.keys import Key, Wish
+from app.keys import Key
 from app.messages import CandleMessage
 from app.stores.budget import BudgetState
 from app.stores.census import Member
@@ -32,6 +32,9 @@ class Stored(Protocol):
 
 class Symbols(Protocol):
     async def find(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> Stored | None: ...
+    async def find_named(self, exchange: str, name: str) -> Stored | None:
+        """By the exchange's own name of the market, or by base and quote in one word, with a slash or without."""
+
     async def load(self, exchange: str | None = None, trading_only: bool = False) -> Mapping[str, Stored]: ...
     async def now(self, symbol_ids: Iterable[int]) -> Mapping[int, Stored]:
         """What markets are called now, by the id that they had."""
@@ -48,8 +51,9 @@ class Candles(Protocol):
         start_ms: int | None,
         end_ms: int,
         limit: int,
+        newest: bool = True,
     ) -> list[Bar]:
-        """The newest `limit` bars whose bucket starts in [start, end), ascending."""
+        """The newest `limit` bars whose bucket starts in [start, end), or the oldest; ascending."""
 
     async def bars(
         self, symbol_id: int, timeframe: Timeframe, start_ms: int | None, end_ms: int, limit: int
@@ -57,7 +61,8 @@ class Candles(Protocol):
         """The same of any timeframe."""
 
     async def known(self, symbol_id: int) -> list[Span]: ...
-    async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]: ...
+    async def last_close(self, symbol_ids: Sequence[int]) -> dict[int, tuple[int, float]]:
+        """When the newest stored minute of each began, and its close."""
 
 
 class Revisions(Protocol):
@@ -116,6 +121,7 @@ class Feed(Protocol):
     async def latest(
         self, exchange: str, base: str, quote: str, market_type: str = "spot"
     ) -> CandleMessage | None: ...
+    async def latest_of(self, markets: Sequence[Instrument]) -> Sequence[CandleMessage | None]: ...
 
 
 class Keys(Protocol):
@@ -124,9 +130,6 @@ class Keys(Protocol):
     async def by_digest(self, digest: bytes) -> Key | None: ...
     async def by_number(self, number: int) -> Key | None: ...
     async def used(self, number: int, now_ms: int) -> None: ...
-    async def all(self) -> list[Key]: ...
-    async def add(self, wish: Wish, digest: bytes, now_ms: int) -> int: ...
-    async def revoke(self, number: int, now_ms: int) -> bool: ...
 
 
 #: Rows as the database names their columns.

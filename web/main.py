@@ -12,8 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from app.metrics.process import watched_process
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, coverage, events, health, keys, metrics, revisions, selftest, symbols, targets
-from web.api.schema import refusals
+from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols, targets
 from web.bounds import Bounds
 from web.counting import Counting
 from web.deps import OpenDeps
@@ -22,6 +21,9 @@ from web.guesses import Guesses
 from web.headers import Headers
 from web.live import endpoint
 from web.live.hub import open_hub
+from web.shapes import ccxt
+from web.shapes.binance import routes as binance
+from web.shapes.udf import routes as udf
 from web.visitors import Visitors
 from web.wired import open_wired
 
@@ -39,7 +41,6 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: _serving(app, open_deps),
-        responses=refusals(),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for module in (
@@ -50,11 +51,13 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         events,
         analytics,
         selftest,
-        keys,
         health,
         metrics,
         targets,
         endpoint,
+        binance,
+        udf,
+        ccxt,
         vendor,
         pages,
         sign_in,

@@ -1,7 +1,7 @@
 """Markets that were found a moment ago, so that most requests ask the database for candles alone."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from web.deps import Stored, Symbols
 
@@ -15,15 +15,23 @@ class RememberedSymbols:
     def __init__(self, symbols: Symbols, now_s: Callable[[], float] = time.monotonic) -> None:
         self._symbols = symbols
         self._now_s = now_s
-        self._found: dict[tuple[str, str, str, str], Stored] = {}
+        self._found: dict[tuple[str, ...], Stored] = {}
         self._version: int | None = None
         self._asked_s = 0.0
 
     async def find(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> Stored | None:
         name = (exchange, base, quote, market_type)
+        return await self._remembered(name, lambda: self._symbols.find(*name))
+
+    async def find_named(self, exchange: str, name: str) -> Stored | None:
+        return await self._remembered((exchange, name), lambda: self._symbols.find_named(exchange, name))
+
+    async def _remembered(
+        self, name: tuple[str, ...], find: Callable[[], Awaitable[Stored | None]]
+    ) -> Stored | None:
         version = await self.version()
         if (found := self._found.get(name)) is None:
-            found = await self._symbols.find(*name)
+            found = await find()
             if found is not None and version == self._version:
                 self._found[name] = found
         return found

@@ -148,11 +148,11 @@ class CandleStore:
         async with self._db.connection() as connection:
             return [Span(*row) for row in await connection.fetch(_KNOWN, symbol_id)]
 
-    async def last_minute(self, symbol_ids: Sequence[int]) -> dict[int, int]:
-        """The newest stored minute of each symbol that has any."""
+    async def last_close(self, symbol_ids: Sequence[int]) -> dict[int, tuple[int, float]]:
+        """When the newest stored minute of each symbol that has any began, and its close."""
         async with self._db.connection() as connection:
             rows = await connection.fetch(sql("candles_last"), list(symbol_ids))
-        return {row["symbol_id"]: row["time"] for row in rows}
+        return {row["symbol_id"]: (row["time"], row["close"]) for row in rows}
 
     async def ensure_partitions(self, now_ms: int) -> None:
         """Create the partitions of this year and the two that follow."""

@@ -1,6 +1,6 @@
 """Reading what the streams write: every update with its place, and the newest candle of a market."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from app.messages import CandleMessage, decode
 from app.stores.latest import EPOCH, live_stream, newest_key
 from app.stores.redis_errors import translated
-from common.market import Source
+from common.market import Instrument, Source
 
 log = structlog.get_logger(__name__)
 
@@ -60,14 +60,27 @@ class LiveFeed:
         """The newest candle as the market's hash holds it, under either spelling; `received` is not known (0)."""
         with translated():
             found = await self._redis.hgetall(newest_key(exchange, base, quote, market_type))
-        if not found:
-            return None
-        candle: list[Any] = [int(found[b"time"]), *(float(found[name]) for name in _PRICES), None, None]
-        return CandleMessage(*[exchange, market_type, base, quote, *candle, int(Source.RUNNING), 0])
+        return _newest(found, (exchange, market_type, base, quote))
+
+    async def latest_of(self, markets: Sequence[Instrument]) -> list[CandleMessage | None]:
+        """The same of many markets in one exchange of messages."""
+        names = [(one.exchange, one.market_type, one.base, one.quote) for one in markets]
+        pipeline = self._redis.pipeline(transaction=False)
+        for exchange, market_type, base, quote in names:
+            pipeline.hgetall(newest_key(exchange, base, quote, market_type))
+        with translated():
+            return [_newest(found, name) for found, name in zip(await pipeline.execute(), names, strict=True)]
 
     async def _epoch(self) -> str:
         epoch = await self._redis.get(EPOCH)
         return str(epoch, "ascii") if epoch else ""
+
+
+def _newest(found: Mapping[bytes, bytes], name: tuple[str, str, str, str]) -> CandleMessage | None:
+    if not found:
+        return None
+    candle: list[Any] = [int(found[b"time"]), *(float(found[key]) for key in _PRICES), None, None]
+    return CandleMessage(*[*name, *candle, int(Source.RUNNING), 0])
 
 
 def _candle(fields: Mapping[bytes, bytes]) -> CandleMessage | None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.stores.database import Database
 from app.stores.identity import Identified, Known, identify
+from app.stores.statements import sql
 from app.stores.tables import symbol_exchange as table
 from app.stores.tables import symbol_names, symbols_joined
 from common.market import Instrument
@@ -84,6 +85,12 @@ class SymbolStore:
         async with self._db.core() as connection:
             row = (await connection.execute(select(table).where(table.c.id == named))).mappings().first()
         return _stored(row) if row else None
+
+    async def find_named(self, exchange: str, name: str) -> StoredSymbol | None:
+        """By the exchange's own name, or base and quote in one word, with a slash or without; now or before."""
+        async with self._db.connection() as connection:
+            found = await connection.fetchval(sql("symbol_by_word"), exchange, name)
+        return None if found is None else (await self.now([found])).get(found)
 
     async def now(self, symbol_ids: Iterable[int]) -> dict[int, StoredSymbol]:
         """What these markets are called now, by the id that they had; those that were joined have another."""

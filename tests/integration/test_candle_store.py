@@ -216,7 +216,7 @@ async def test_the_newest_bars_are_found_however_far_back_they_lie(store: Candle
     assert await store.read(1, Interval.M1, None, end_ms, 3) == bars[1:]
     assert await store.read(1, Interval.M1, None, end_ms, 3, newest=False) == bars[:3]
     assert await store.read(1, Interval.M1, T0 + 1, bars[-1].open_ms, 10) == bars[1:3]
-    assert await store.last_minute([1, 2]) == {1: bars[-1].open_ms}
+    assert await store.last_close([1, 2]) == {1: (bars[-1].open_ms, bars[-1].close)}
 
 
 async def test_a_reads_end_is_excluded_and_its_start_included(store: CandleStore) -> None:

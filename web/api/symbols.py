@@ -41,7 +41,8 @@ async def symbol_exchange(
     stored = sorted((await deps.symbols.load(wanted, trading_only=True)).values(), key=lambda s: s.instrument.key)
     if not details:
         return json_response([Market(*_columns(market)) for market in stored])
-    last = await deps.candles.last_minute([market.id for market in stored])
+    newest = await deps.candles.last_close([market.id for market in stored])
+    last = {symbol_id: open_ms for symbol_id, (open_ms, _) in newest.items()}
     return json_response(
         [MarketDetails(*_columns(market), market.instrument.tick_size, last.get(market.id)) for market in stored]
     )

@@ -1,0 +1,1 @@
+"""Binance's spot market data, as https://github.com/binance/binance-spot-api-docs (rest-api.md) describes it."""
