@@ -9,8 +9,14 @@ from celery import signals
 from app.metrics.worker import WorkFigures
 from app.stores.backlog import ORDERED_MS
 
-#: Of this process alone; a pool's processes each begin with their own.
+#: Of this process alone.
 OWN = WorkFigures()
+
+
+def begin_anew() -> None:
+    """A process of a pool comes with what its parent had counted by then."""
+    global OWN
+    OWN = WorkFigures()
 
 
 def _order(sender: str, headers: dict[str, Any], **_: Any) -> None:

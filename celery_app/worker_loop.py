@@ -137,6 +137,7 @@ def _begun(**_: Any) -> None:
     """A worker makes millions of rows, none part of a cycle: looking for cycles takes a fifth of its time."""
     gc.freeze()
     gc.set_threshold(*COLLECT)
+    counting.begin_anew()
     _started()
 
 

@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 
 from common.errors import BadInput, Retryable
 
@@ -44,6 +45,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(BadInput, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_parameter)
     app.add_exception_handler(Retryable, _ask_again)
+    app.add_exception_handler(HTTPException, _refuse_unread)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
@@ -63,6 +65,14 @@ def parameter_fault(error: RequestValidationError) -> tuple[str, str, str]:
     field = str(first["loc"][-1])
     sentence, allowed = _SENTENCES.get(first["type"], ("{field}: " + first["msg"] + ".", ""))
     return sentence.format(field=field, given=first.get("input")), field, allowed
+
+
+async def _refuse_unread(request: Request, error: Exception) -> Response:
+    """What the framework refuses by itself: no such route, no such method, a body that is no JSON."""
+    assert isinstance(error, HTTPException)
+    answer = refusal(error.status_code, str(error.detail), "", "")
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _ask_again(request: Request, error: Exception) -> Response:

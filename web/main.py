@@ -12,7 +12,8 @@ from fastapi.staticfiles import StaticFiles
 from app.metrics.process import watched_process
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, coverage, events, health, metrics, revisions, selftest, symbols, targets
+from web.api import analytics, bars, coverage, events, health, keys, metrics, revisions, selftest, symbols, targets
+from web.api.schema import refusals
 from web.bounds import Bounds
 from web.counting import Counting
 from web.deps import OpenDeps
@@ -41,6 +42,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: _serving(app, open_deps),
+        responses=refusals(),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     for module in (
@@ -51,6 +53,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         events,
         analytics,
         selftest,
+        keys,
         health,
         metrics,
         targets,

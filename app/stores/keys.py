@@ -1,6 +1,6 @@
 """The keys of the web, as they are stored: by their digests alone."""
 
-from app.keys import Key, Scope
+from app.keys import Key, Scope, Wish
 from app.stores.database import Database
 
 _COLUMNS = "id, name, scope, per_minute, digest, created_at, expires_at, used_at, revoked_at"
@@ -12,20 +12,18 @@ class KeyStore:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def add(
-        self, name: str, scope: Scope, per_minute: int, digest: bytes, now_ms: int, expires_ms: int | None
-    ) -> int:
+    async def add(self, wish: Wish, digest: bytes, now_ms: int) -> int:
         """Its number."""
         async with self._db.begin() as connection:
             number: int = await connection.fetchval(
                 "INSERT INTO api_keys (name, scope, per_minute, digest, created_at, expires_at)"
                 " VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
-                name,
-                scope.value,
-                per_minute,
+                wish.name,
+                wish.scope.value,
+                wish.per_minute,
                 digest,
                 now_ms,
-                expires_ms,
+                wish.expires_ms(now_ms),
             )
         return number
 

@@ -7,38 +7,27 @@ import typer
 from app import keys as made
 from app import wiring
 from app.jobs.asked import time_text
-from app.keys import Key, Scope
+from app.keys import Key, Scope, Wish
 from app.settings import Settings, load_settings
 from app.stores.keys import KeyStore
 from common.errors import BadInput
-from common.span import DAY_MS
 from scripts.commands import meant
 from scripts.commands.table import aligned
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
-_SCOPES = ", ".join(Scope)
-LONGEST_NAME = 60
-
 
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Whose it is, such as 'backtests'.")],
-    scope: Annotated[str, typer.Option(help=f"What it may do: {_SCOPES}.")] = Scope.READ,
-    per_minute: Annotated[int, typer.Option(help="Requests a minute.")] = 600,
+    scope: Annotated[str, typer.Option(help=f"What it may do: {made.SCOPES}.")] = Scope.READ,
+    per_minute: Annotated[int, typer.Option(help="Requests a minute.")] = made.PER_MINUTE,
     days: Annotated[int, typer.Option(help="It opens nothing after so many; 0: until it is revoked.")] = 0,
 ) -> None:
     """Make a key; prints it once, for only its digest is kept."""
-    if scope not in list(Scope):
-        raise BadInput("scope", f"Unknown scope {scope!r}; choose from {_SCOPES}.", _SCOPES)
-    if not 0 < len(name.strip()) <= LONGEST_NAME or not name.isprintable():
-        raise BadInput("name", f"A name has 1 to {LONGEST_NAME} letters.", f"1 to {LONGEST_NAME} letters")
-    if not 0 < per_minute <= 1_000_000:
-        raise BadInput("per_minute", f"--per-minute must be from 1 to 1000000, not {per_minute}.", "1 to 1000000")
-    if not 0 <= days <= 36_500:
-        raise BadInput("days", f"--days must be from 0 to 36500, not {days}.", "0 to 36500")
+    wished = made.wish(name, scope, per_minute, days)
     key = made.new_key()
-    number = meant.run(_add(load_settings(), name.strip(), Scope(scope), per_minute, days, key))
+    number = meant.run(_add(load_settings(), wished, key))
     typer.echo(f"Key {number} may {scope}. It is shown only here:")
     typer.echo(key)
 
@@ -79,11 +68,9 @@ def _state(one: Key, now_ms: int) -> str:
     return f"{'open until' if one.opens(now_ms) else 'ended'} {_when(one.expires_ms)}"
 
 
-async def _add(settings: Settings, name: str, scope: Scope, per_minute: int, days: int, key: str) -> int:
-    now_ms = wiring.clock(settings).now_ms()
-    expires_ms = now_ms + days * DAY_MS if days else None
+async def _add(settings: Settings, wished: Wish, key: str) -> int:
     async with wiring.open_stores(settings, pool_size=1, role="keys") as stores:
-        return await KeyStore(stores.db).add(name, scope, per_minute, made.digest(key), now_ms, expires_ms)
+        return await KeyStore(stores.db).add(wished, made.digest(key), wiring.clock(settings).now_ms())
 
 
 async def _all(settings: Settings) -> list[Key]:

@@ -12,12 +12,19 @@ from typing import Any, NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from redis.asyncio import Redis
 
 from app.metrics import process, requests, stream, update, worker
 from app.metrics.scrape import Figures
+from app.stores.census import Member, living
 from tests.fixtures import start
+from tests.fixtures.live import eventually
+from tests.fixtures.simulator import Simulator, simulator
 from tests.fixtures.start import World
-from tests.fixtures.workers import program
+from tests.fixtures.workers import environment, program
+from tests.fixtures.workers import worker as worker_pool
+
+__all__ = ["simulator"]
 
 LIMIT_S = 100
 #: A minute of the market takes three seconds.
@@ -145,3 +152,28 @@ async def _comes_and_goes(world: World, found: dict[str, Target], tmp_path: Path
         os.kill(second.process.pid, signal.SIGKILL)
         await until(lambda: new not in targets(world))
     assert set(targets(world)) == set(found.values())
+
+
+async def test_each_process_of_a_workers_pool_answers_at_a_port_of_its_own_and_so_does_the_one_that_replaces_it(
+    simulator: Simulator, postgres_url: str, redis_url: str, redis_client: Redis, tmp_path: Path
+) -> None:
+    ports = f"{(first := start.any_port())}-{first + 9}"
+    env = environment(simulator, postgres_url, redis_url, tmp_path, METRICS_PORTS=ports)
+
+    async def pool(without: tuple[Member, ...] = ()) -> list[Member]:
+        found = [one for one in await living(redis_client) if one not in without]
+        return found if len(found) == 2 else []
+
+    async with worker_pool(env, tmp_path / "log", "binance", "-c", "2"):
+        before = await eventually(pool, LIMIT_S)
+        assert {(one.name, one.queues) for one in before} == {("worker binance", ("all_rest", "binance_rest"))}
+        assert len({one.address for one in before}) == 2
+        for one in before:
+            target = Target(one.role, one.name, one.address)
+            await until(lambda target=target: target.sum("process_cpu_seconds_total") > 0)
+        killed = before[0]
+        os.kill(int(killed.id.split("-")[-2]), signal.SIGKILL)
+        after = await eventually(lambda: pool((killed,)), LIMIT_S)
+        assert before[1] in after
+        assert await asyncio.to_thread(Target(*(after[0].role, after[0].name, after[0].address)).scrape)
+    assert [one for one in await living(redis_client) if one != killed] == [], "who ends says so"

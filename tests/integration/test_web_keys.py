@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from app.keys import Scope, digest, new_key
+from app.keys import Scope, Wish, digest, new_key
 from app.stores.database import Database
 from app.stores.keys import KeyStore
 from common.errors import Retryable
@@ -27,7 +27,7 @@ from web.visitors import KEPT_S, Visitors
 __all__ = ["candlehouse", "simulator"]
 
 TOKEN = "a-token-that-nobody-guesses"
-MINUTE_MS = 60_000
+DAY_MS = 86_400_000
 
 
 class Now:
@@ -61,9 +61,9 @@ def closed(database: Database, redis_client: Redis, clock: SetClock) -> Deps:
     return web_deps(database, redis_client, clock)
 
 
-async def key_of(keys: KeyStore, scope: Scope, per_minute: int = 600, until_ms: int | None = None) -> str:
+async def key_of(keys: KeyStore, scope: Scope, per_minute: int = 600, days: int = 0) -> str:
     key = new_key()
-    await keys.add(f"a {scope} key", scope, per_minute, digest(key), NOW_MS, until_ms)
+    await keys.add(Wish(f"a {scope} key", scope, per_minute, days), digest(key), NOW_MS)
     return key
 
 
@@ -78,14 +78,13 @@ def writing(deps: Deps) -> Any:
     async def write() -> dict[str, str]:
         return {}
 
-    for path in ("/api/written", "/api/keys"):
-        app.add_api_route(path, write, methods=["POST"])
+    app.add_api_route("/api/written", write, methods=["POST"])
     return app
 
 
 async def codes(deps: Deps, headers: dict[str, str]) -> list[int]:
     async with rest(deps, writing(deps)) as web:
-        asked = [("GET", "/api/test"), ("GET", "/metrics"), ("POST", "/api/written"), ("POST", "/api/keys")]
+        asked = [("GET", "/api/test"), ("GET", "/metrics"), ("POST", "/api/written"), ("GET", "/api/keys")]
         return [(await web.request(method, path, headers=headers)).status_code for method, path in asked]
 
 
@@ -113,7 +112,8 @@ async def test_a_person_signs_in_with_a_key_and_may_do_what_it_may(closed: Deps,
         entered = await web.post("/sign-in", params={"next": "/view/wschart"}, data={"token": key})
         assert (entered.status_code, entered.headers["Location"]) == (303, "/view/wschart")
         assert key not in entered.headers["Set-Cookie"]
-        assert [(await web.post(path)).status_code for path in ("/api/written", "/api/keys")] == [200, 403]
+        assert (await web.post("/api/written")).status_code == 200
+        assert (await web.get("/api/keys")).status_code == 403
         await web.post("/sign-out")
         assert (await web.post("/api/written")).status_code == 401
 
@@ -121,7 +121,7 @@ async def test_a_person_signs_in_with_a_key_and_may_do_what_it_may(closed: Deps,
 async def test_a_session_ends_with_its_key(deps: Deps, keys: KeyStore, database: Database) -> None:
     now = Now()
     visitors = Visitors(now)
-    number = await keys.add("x", Scope.READ, 600, digest("ch_x"), NOW_MS, None)
+    number = await keys.add(Wish("x", Scope.READ, 600, 0), digest("ch_x"), NOW_MS)
     visitor = await visitors.showing("ch_x", deps)
     assert visitor and visitor.key
     scope = {
@@ -137,10 +137,10 @@ async def test_a_session_ends_with_its_key(deps: Deps, keys: KeyStore, database:
 
 
 async def test_an_expired_key_opens_nothing(deps: Deps, keys: KeyStore, clock: SetClock) -> None:
-    headers = bearer(await key_of(keys, Scope.READ, until_ms=NOW_MS + MINUTE_MS))
+    headers = bearer(await key_of(keys, Scope.READ, days=1))
     async with rest(deps) as web:
         assert (await web.get("/api/test", headers=headers)).status_code == 200
-        clock.set(NOW_MS + MINUTE_MS)
+        clock.set(NOW_MS + DAY_MS)
         assert (await web.get("/api/test", headers=headers)).status_code == 401
 
 
@@ -193,6 +193,26 @@ async def test_when_a_key_was_used_is_noted(deps: Deps, keys: KeyStore) -> None:
     async with rest(deps) as web:
         await web.get("/api/test", headers=bearer(key))
     assert [(one.used_ms, one.revoked_ms) for one in await keys.all()] == [(NOW_MS, None)]
+
+
+async def test_whoever_may_do_everything_makes_and_revokes_keys_by_rest(deps: Deps, keys: KeyStore) -> None:
+    async with rest(deps) as web:
+        web.headers.update(bearer(TOKEN))
+        wrong = await web.post("/api/keys", json={"name": "bot", "scope": "root"})
+        assert (wrong.status_code, wrong.json()["detail"]) == (
+            422,
+            "Unknown scope 'root'; use one of read, write, admin.",
+        )
+        made = await web.post("/api/keys", json={"name": "bot", "scope": "write", "days": 1})
+        assert (made.status_code, made.headers["Cache-Control"]) == (201, "no-store")
+        key = made.json()["key"]
+        row = {"id": 1, "name": "bot", "scope": "write", "per_minute": 600, "created": NOW_MS}
+        row |= {"expires": NOW_MS + DAY_MS, "used": None, "revoked": None}
+        assert (await web.get("/api/keys")).json() == [row] and made.json() == {"id": 1, "key": key}
+        assert (await web.get("/api/test", headers=bearer(key))).status_code == 200
+        codes = [(await web.delete(f"/api/keys/{number}")).status_code for number in (1, 1, 2)]
+        assert codes == [204, 404, 404]
+    assert [one.revoked_ms for one in await keys.all()] == [NOW_MS]
 
 
 def fetch(url: str) -> list[Any]:

@@ -221,6 +221,8 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
     routes = (
         "ohlcvs",
         "events",
+        "keys",
+        "keys/{number}",
         "revisions",
         "symbol-exchange",
         "coverage",

@@ -4,6 +4,18 @@ from typing import Any
 
 import msgspec
 
+REFUSALS = {
+    400: "What is no request at all",
+    401: "It needs the token or a key",
+    403: "The key may do less, or a page of another site asks",
+    404: "No such thing here",
+    413: "Too large",
+    421: "Not a name of ours",
+    422: "A value that cannot be",
+    429: "The key asks too often, or wrong ones did",
+    503: "A server behind this one does not answer, or not in time",
+}
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Every refused request is told one sentence, the field it is about, and what is allowed there."""
@@ -13,15 +25,15 @@ class Refusal(msgspec.Struct, frozen=True):
     allowed: str
 
 
-def described(answer: Any) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers `answer`."""
+def described(answer: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers `answer`; None: nothing."""
+    return {status: {} if answer is None else {"content": _content(answer)}}
+
+
+def refusals() -> dict[int | str, dict[str, Any]]:
+    """What any route may be answered instead, by itself or before it is reached."""
     refused = {"content": _content(Refusal)}
-    return {
-        200: {"content": _content(answer)},
-        404: {"description": "No such thing here", **refused},
-        422: {"description": "A value that cannot be", **refused},
-        503: {"description": "A server behind this one does not answer", **refused},
-    }
+    return {status: {"description": meaning, **refused} for status, meaning in REFUSALS.items()}
 
 
 def _content(type_: Any) -> dict[str, Any]:
