@@ -209,7 +209,8 @@ class Deps:
     `is_public`: others than this machine are let in, who must show `token` or one of `keys`.
     `hosts` are names that the web answers to, `origins` other sites whose pages may use it.
     `heartbeat` reads what an exchange's stream last said of itself, `budget` how its rate budget stands,
-    `jobs` the fetches under way, `room` how the database's disk stands;
+    `jobs` the fetches under way, `room` how the database's disk stands,
+    `traded` what the last day's trade of symbols was worth in dollars;
     `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
     """
 
@@ -231,6 +232,7 @@ class Deps:
     jobs: Callable[[], Awaitable[list[FetchProgress]]]
     figures: Figures
     room: Callable[[], Awaitable[Room]]
+    traded: Callable[[Sequence[int], int], Awaitable[Mapping[int, float]]]
     database_answers: Callable[[], Awaitable[None]]
     redis_answers: Callable[[], Awaitable[None]]
     is_public: bool = False

@@ -12,7 +12,20 @@ from fastapi.staticfiles import StaticFiles
 from app.metrics.process import watched_process
 from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
-from web.api import analytics, bars, coverage, events, health, keys, metrics, revisions, selftest, symbols, targets
+from web.api import (
+    analytics,
+    bars,
+    coverage,
+    events,
+    health,
+    keys,
+    metrics,
+    revisions,
+    search,
+    selftest,
+    symbols,
+    targets,
+)
 from web.api.schema import refusals
 from web.bounds import Bounds
 from web.counting import Counting
@@ -22,6 +35,7 @@ from web.guesses import Guesses
 from web.headers import Headers
 from web.live import endpoint
 from web.live.hub import open_hub
+from web.searched import Searched
 from web.shapes import ccxt
 from web.shapes.binance import routes as binance
 from web.shapes.udf import routes as udf
@@ -31,6 +45,28 @@ from web.wired import open_wired
 log = structlog.get_logger(__name__)
 
 STATIC = Path(__file__).parent / "static"
+#: Modules with routes, in the order in which they are asked.
+ROUTED = (
+    bars,
+    revisions,
+    symbols,
+    search,
+    coverage,
+    events,
+    analytics,
+    selftest,
+    keys,
+    health,
+    metrics,
+    targets,
+    endpoint,
+    binance,
+    udf,
+    ccxt,
+    vendor,
+    pages,
+    sign_in,
+)
 
 
 def create_app(open_deps: OpenDeps) -> FastAPI:
@@ -45,30 +81,12 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
         responses=refusals(),
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for module in (
-        bars,
-        revisions,
-        symbols,
-        coverage,
-        events,
-        analytics,
-        selftest,
-        keys,
-        health,
-        metrics,
-        targets,
-        endpoint,
-        binance,
-        udf,
-        ccxt,
-        vendor,
-        pages,
-        sign_in,
-    ):
+    for module in ROUTED:
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.guesses, app.state.visitors = Guesses(), Visitors()
     app.state.answered = {}
+    app.state.searched = Searched()
     app.add_middleware(Bounds)
     app.add_middleware(Door, app.state.visitors)
     app.add_middleware(Headers)

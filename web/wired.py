@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from app import wiring
 from app.disk import Room, room
 from app.settings import load_settings
-from app.stores import analytics, heartbeat
+from app.stores import analytics, heartbeat, streamed
 from app.stores.budget import budget_state
 from app.stores.database import Database
 from app.stores.events import EventFeed, EventStore
@@ -120,6 +120,7 @@ def deps_of(
         jobs=_jobs(stores.plan),
         figures=WiredFigures(stores, redis, broker, exchanges),
         room=room,
+        traded=partial(streamed.traded, stores.db),
         database_answers=_database_answers(stores.db),
         redis_answers=_redis_answers(redis),
     )

@@ -225,6 +225,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         "keys/{number}",
         "revisions",
         "symbol-exchange",
+        "symbols/search",
         "coverage",
         "coverage/days",
         "analytics/geodr",
