@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
+from common.span import Span
+
 
 class Source(IntEnum):
     """How far a candle can be trusted. A lower source never overwrites a higher one.
@@ -40,6 +42,8 @@ class Instrument:
     is_trading: bool = True
     #: What it was called before, newest first.
     former: tuple["Instrument", ...] = field(default=(), compare=False, repr=False)
+    #: Of a former name: minutes before this are asked of the exchange under it; None where later names have them.
+    serves_before_ms: int | None = field(default=None, compare=False, repr=False)
     #: `binance:spot:BTC/USDT`, its present name in one word.
     key: str = field(init=False, compare=False)
     #: `binance:spot:BTCUSDT`: what the exchange knows it by while it lists it.
@@ -54,6 +58,16 @@ class Instrument:
     def symbol(self) -> str:
         """`BTC/USDT`."""
         return f"{self.base}/{self.quote}"
+
+    def asked_as(self, wanted: Span) -> tuple["Instrument", Span]:
+        """Under which name the exchange serves the newest minutes of `wanted`, and the part that it serves so."""
+        name, since_ms = self, wanted.start_ms
+        for before in self.former:  # the newest first
+            if before.serves_before_ms is not None:
+                if before.serves_before_ms < wanted.end_ms:
+                    return name, Span(max(since_ms, before.serves_before_ms), wanted.end_ms)
+                name = before
+        return name, wanted
 
 
 class Candle(NamedTuple):

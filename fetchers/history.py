@@ -38,17 +38,20 @@ async def history(
 async def newest_page(
     exchange: Exchange, instrument: Instrument, wanted: Span, *, get: Get, clock: Clock
 ) -> Answer:
-    """Ask for the newest page of `wanted`."""
+    """Ask for the newest page of `wanted`, under the name by which the exchange has it."""
     sent_ms = clock.now_ms()
-    page = exchange.page(instrument, wanted, sent_ms)
+    name, wanted = instrument.asked_as(wanted)
+    page = exchange.page(name, wanted, sent_ms)
     body = await get(page.request)
     # What a request means can depend on the day it reaches the exchange ("the last 24 hours"), and waiting for
     # the rate budget can take it past midnight: such an answer speaks for other minutes than those asked.
     now_ms = clock.now_ms()
-    if (again := exchange.page(instrument, wanted, now_ms)).request != page.request:
+    if (again := exchange.page(name, wanted, now_ms)).request != page.request:
         sent_ms, page = now_ms, again
         body = await get(page.request)
-    candles = exchange.parse_candles(body, instrument, page.span)
+    candles = exchange.parse_candles(body, name, page.span)
+    if name is not instrument:
+        candles = [candle._replace(instrument=instrument) for candle in candles]
     return _answer(page.span, candles, sent_ms, settle_ms=round(exchange.limits.settle_s * 1000))
 
 

@@ -27,9 +27,10 @@ def worth_ms(exchange: Exchange, instrument: Instrument) -> int:
 async def first_minute(exchange: Exchange, instrument: Instrument, *, get: Get, clock: Clock) -> int | None:
     """When the market's first candle begins, in UTC milliseconds; None where the exchange has none at all.
 
-    Raises what `get` raises, and Malformed.
+    Looked for under the name by which the exchange has the oldest. Raises what `get` raises, and Malformed.
     """
     now_ms = floor_minute(clock.now_ms())
+    instrument, _ = instrument.asked_as(Span(FIRST_MS - MINUTE_MS, FIRST_MS))
     if request := exchange.oldest(instrument):
         candles = exchange.parse_candles(await get(request), instrument, Span(0, now_ms))
         return candles[0].open_ms if candles else None

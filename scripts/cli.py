@@ -28,6 +28,7 @@ COMMANDS = {
     "stream": ("stream", "stream", "Stream an exchange's live candles into Redis."),
     "update": ("update", "update", "Write closed candles from Redis to the database."),
     "revisions": ("revisions", "revisions", "List what corrected minutes were before."),
+    "rename": ("rename", "rename", "Say that a market goes on under another name: one series of two."),
     "simulate": ("simulate", "simulate", "Play the exchanges on a port of this machine."),
     "backup": ("backup", "backup", "Write the whole database to one file, while everything runs."),
     "restore": ("backup", "restore", "Put a backup into the database: all of it or nothing."),

@@ -47,6 +47,7 @@ def look_ahead(
 
 def _pages(exchange: Exchange, market: Instrument, span: Span, now_ms: int) -> Iterator[Page]:
     while not span.is_empty():
-        page = exchange.page(market, span, now_ms)
+        name, part = market.asked_as(span)
+        page = exchange.page(name, part, now_ms)
         yield page
         span = Span(span.start_ms, page.span.start_ms)

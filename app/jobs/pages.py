@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 def page_of(exchange: Exchange, market: Instrument, piece: Span, now_ms: int) -> Span:
     """The newest minutes of `piece` that one request answers."""
-    return exchange.page(market, piece, now_ms).span
+    name, part = market.asked_as(piece)
+    return exchange.page(name, part, now_ms).span
 
 
 async def ask(exchange: Exchange, market: Instrument, lease: Lease, *, get: Get, clock: Clock) -> Answered:

@@ -1,21 +1,15 @@
 """Horizons of symbols: the minutes before are dropped, and the bars that were made of them stay."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
-
-import asyncpg
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from app import tiers
-from app.stores import plan
+from app.stores.alone import alone
 from app.stores.database import Database
 from app.stores.statements import sql
 from app.tiers import Tier
-from common.errors import Retryable
 from common.span import Span
 
-#: Held by whoever refreshes bars, and (shared by these) by whoever changes minutes.
-_REFRESH_LOCK, _MINUTES_LOCK = 7_310_003, 7_310_006
 #: So many symbols' horizons move in one transaction, since writers wait for it.
 _BATCH = 100
 
@@ -72,7 +66,7 @@ class RetentionStore:
         """
         moved: list[int] = []
         for at in range(0, len(symbol_ids), _BATCH):
-            async with self._alone() as connection:
+            async with alone(self._db, "retention") as connection:
                 batch = list(symbol_ids[at : at + _BATCH])
                 found = [row[0] for row in await connection.fetch(sql("retention_move"), batch, horizon_ms)]
                 await connection.execute(sql("retention_errors"), found, horizon_ms)
@@ -86,7 +80,7 @@ class RetentionStore:
 
     async def drop_whole(self) -> int:
         """Drop the partitions or chunks in which no symbol keeps anything; how many they were."""
-        async with self._alone() as connection:
+        async with alone(self._db, "retention") as connection:
             dropped: int = await connection.fetchval("SELECT drop_whole_chunks()")
         return dropped
 
@@ -107,18 +101,3 @@ class RetentionStore:
     async def state(self) -> Horizons:
         async with self._db.connection() as connection:
             return Horizons(*await connection.fetchrow(sql("retention_state")))
-
-    @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[Any]:
-        """A transaction during which nobody refreshes, plans, leases, or changes minutes.
-
-        While it waits for a refresh it keeps nobody waiting; the other locks it must have soon.
-        """
-        try:
-            async with self._db.begin() as connection:
-                for lock, limit_s in ((_REFRESH_LOCK, 600), (plan.LOCK, 5), (_MINUTES_LOCK, 5)):
-                    await connection.execute(f"SET LOCAL lock_timeout = '{limit_s}s'")
-                    await connection.execute("SELECT pg_advisory_xact_lock($1)", lock)
-                yield connection
-        except asyncpg.LockNotAvailableError:
-            raise Retryable("Candles are being written or read in one long go; retention waits for it.") from None

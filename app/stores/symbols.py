@@ -116,12 +116,13 @@ async def _rows(connection: AsyncConnection, exchange: str | None, trading_only:
 
 async def _former(connection: AsyncConnection, exchange: str | None) -> dict[int, tuple[Instrument, ...]]:
     """What markets were called before, by id, newest first."""
-    query = select(symbol_names).order_by(symbol_names.c.id.desc())
+    columns = symbol_names.c
+    query = select(symbol_names).order_by(columns.serves_before.desc().nulls_first(), columns.id.desc())
     if exchange is not None:
         query = query.where(symbol_names.c.exchange == exchange)
     found: dict[int, tuple[Instrument, ...]] = defaultdict(tuple)
     for row in (await connection.execute(query)).mappings():
-        found[row["symbol_id"]] += (_instrument(row),)
+        found[row["symbol_id"]] += (replace(_instrument(row), serves_before_ms=row["serves_before"]),)
     return found
 
 

@@ -15,6 +15,7 @@ from app.stores.database import Database, open_database
 from app.stores.heartbeat import tell
 from app.stores.latest import LiveSink
 from app.stores.rollups import RollupStore
+from app.stores.symbols import SymbolStore
 from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar, Candle, Instrument, Source
@@ -46,6 +47,8 @@ BARS = minutes(every_minute(MINUTE - COUNT * MINUTE_MS, COUNT))
 
 async def fill(database: Database) -> None:
     await store(database, BTC, BARS)
+    await store(database, replace(PEPE, base="OLDPEPE"), [])
+    await SymbolStore(database).upsert("binance", [BTC, PEPE], NOW_MS)
     await store(database, PEPE, minutes(every_minute(MINUTE - 200 * MINUTE_MS, 200), seed=3, price=0.00001234))
     await store(database, UST, [])
     await store(database, EVIL, BARS[-50:])
@@ -113,6 +116,15 @@ async def test_the_chart_draws_candles_their_mean_and_the_legend_of_the_newest_b
         assert seen.complaints == []
         for colour in ("--up", "--down", "--average"):
             assert await seen.page.evaluate(PIXELS, colour) > 200, colour
+
+
+async def test_a_market_is_shown_and_found_by_the_name_that_it_had(address: str) -> None:
+    async with browser_page() as seen:
+        await open_chart(seen, address, "?exchange=binance&base_id=OLDPEPE&quote_id=USDT&range=1h")
+        assert await seen.text("#symbol") == "PEPE/USDT"
+        await seen.page.fill("#search", "oldpepe")
+        await seen.until("document.querySelector('#found [role=option] span')?.textContent === 'PEPE/USDT'")
+        assert seen.complaints == []
 
 
 async def test_each_range_button_shows_its_interval(address: str) -> None:

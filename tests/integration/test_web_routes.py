@@ -113,7 +113,7 @@ async def test_markets_that_trade_are_listed_by_exchange_in_the_predecessors_sha
     assert await get(populated, "/api/symbol-exchange", exchange="bitfinex") == wanted[2:]
     detailed = await get(populated, "/api/symbol-exchange", details=True)
     last = NOW_MS // DAY_MS * DAY_MS
-    extra = [{"tick_size": tick, "last_time": last} for tick in (0.01, 1e-8, None)]
+    extra = [{"tick_size": tick, "last_time": last, "former": []} for tick in (0.01, 1e-8, None)]
     assert detailed == [row | more for row, more in zip(wanted, extra, strict=True)]
 
 

@@ -23,17 +23,21 @@ class Market(msgspec.Struct, frozen=True):
 
 
 class MarketDetails(Market, frozen=True):
-    """`last_time` is the newest stored minute in UTC milliseconds; null for a market without candles."""
+    """`last_time` is the newest stored minute in UTC milliseconds; null for a market without candles.
+
+    `former` are names that it had before, such as MATIC/USDT.
+    """
 
     tick_size: float | None
     last_time: int | None
+    former: list[str]
 
 
 @router.get("/api/symbol-exchange", responses=described(list[Market]), response_class=Response)
 async def symbol_exchange(
     request: Request,
     exchange: str | None = None,
-    details: Annotated[bool, Query(description="add tick_size and last_time")] = False,
+    details: Annotated[bool, Query(description="add tick_size, last_time and former")] = False,
 ) -> Response:
     """Every trading market, by exchange and name; `symbol` is the exchange's own spelling."""
     deps: Deps = request.app.state.deps
@@ -43,9 +47,13 @@ async def symbol_exchange(
         return json_response([Market(*_columns(market)) for market in stored])
     newest = await deps.candles.last_close([market.id for market in stored])
     last = {symbol_id: open_ms for symbol_id, (open_ms, _) in newest.items()}
-    return json_response(
-        [MarketDetails(*_columns(market), market.instrument.tick_size, last.get(market.id)) for market in stored]
-    )
+    return json_response([MarketDetails(*_columns(one), *_details(one, last.get(one.id))) for one in stored])
+
+
+def _details(stored: Stored, last_ms: int | None) -> tuple[float | None, int | None, list[str]]:
+    market = stored.instrument
+    former = dict.fromkeys(before.symbol for before in market.former if before.symbol != market.symbol)
+    return market.tick_size, last_ms, list(former)
 
 
 def _columns(stored: Stored) -> tuple[str, str, str, str, bool]:

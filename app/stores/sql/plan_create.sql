@@ -6,7 +6,7 @@ WITH job AS (
     SELECT asked.symbol_id,
         tstzmultirange(tstzrange($3, $4)) - coalesce(c.covered, '{}')
             - tstzmultirange(tstzrange(NULL, greatest(e.listed_at, c.horizon, '-infinity'))) AS remaining
-    FROM (SELECT DISTINCT unnest($2::int[]) AS symbol_id) AS asked
+    FROM (SELECT DISTINCT unnest($2::int[]) AS symbol_id EXCEPT SELECT gone FROM symbols_joined) AS asked
     LEFT JOIN coverage AS c USING (symbol_id) LEFT JOIN symbol_exchange AS e ON e.id = asked.symbol_id
 ), planned AS (
     INSERT INTO fetch_job_symbols (job_id, symbol_id, remaining)

@@ -36,6 +36,7 @@ export class Feed {
     this.failures = 0;
     this.handlers.onState("live");
     if (this.topic) this.#say({ ...this.topic, event_type: "subscribe" });
+    this.first = this.topic;
     if (again) this.handlers.onAgain();
   }
 
@@ -55,9 +56,16 @@ export class Feed {
 
   #heard(message) {
     if (message.event === "error") this.handlers.onRefusal(message.detail);
+    if (message.event === "subscribed" && this.first) this.#learn(message);
     if (message.time === undefined || !this.topic) return;
     const ours = ["exchange", "base_id", "quote_id", "interval"].every((name) => message[name] === this.topic[name]);
     if (ours) this.handlers.onBar(message);
+  }
+
+  // While the connection was lost the market may have been renamed: its bars bear the names of now.
+  #learn({ base_id, quote_id }) {
+    Object.assign(this.first, { base_id, quote_id });
+    this.first = undefined;
   }
 
   #say(message) {

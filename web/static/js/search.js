@@ -79,8 +79,8 @@ export class Search {
   }
 }
 
-function searchable({ exchange, base_id, quote_id, symbol }) {
-  const spellings = [`${exchange}::${base_id}${quote_id}`, `${base_id}/${quote_id}`, `${base_id}-${quote_id}`, symbol];
+function searchable({ exchange, base_id, quote_id, symbol, former }) {
+  const spellings = [`${exchange}::${base_id}${quote_id}`, `${base_id}/${quote_id}`, `${base_id}-${quote_id}`, symbol, ...former];
   return spellings.join(" ").toLowerCase();
 }
 

@@ -135,6 +135,11 @@ function addRangeButtons() {
 }
 
 const same = (wanted) => (market) => IDENTITY.every((field) => market[field] === wanted?.[field]);
+const formerly = (wanted) => ({ exchange, former }) =>
+  exchange === wanted?.exchange && former.includes(`${wanted?.base_id}/${wanted?.quote_id}`);
+
+// A name that a market bears means that one, any other the one that bore it.
+const named = (markets, wanted) => markets.find(same(wanted)) ?? markets.find(formerly(wanted));
 
 // What the address names, known or not; undefined when it names no market.
 function asked() {
@@ -155,7 +160,7 @@ function remembered() {
 function usualMarket(markets) {
   const filled = markets.filter((market) => market.last_time !== null);
   const large = ["USDT", "USD", "USDC"].map((quote) => filled.find(({ base_id, quote_id }) => base_id === "BTC" && quote_id === quote));
-  return markets.find(same(remembered())) ?? large.find(Boolean) ?? filled[0] ?? markets[0];
+  return named(markets, remembered()) ?? large.find(Boolean) ?? filled[0] ?? markets[0];
 }
 
 function refuse({ exchange, base_id, quote_id }) {
@@ -186,7 +191,7 @@ async function chooseFirst() {
     page.range = rangeNamed(new URLSearchParams(location.search).get("range"));
     new Search(markets, (market) => show(market, page.range));
     const wanted = asked();
-    const market = wanted ? markets.find(same(wanted)) : usualMarket(markets);
+    const market = wanted ? named(markets, wanted) : usualMarket(markets);
     await (market ? show(market, page.range) : refuse(wanted));
   } catch (error) {
     cover(error.message, chooseFirst);
