@@ -23,7 +23,10 @@ log = structlog.get_logger(__name__)
 LISTING_LOCK = 7_310_012
 _NAMES = ("base_id", "quote_id", "symbol", "native_base", "native_quote")
 _REFRESHED = (*_NAMES, "is_trading", "tick_size", "last_seen")
-_DISPUTED = "It is listed under a name that an imported market has, and keeps its own"
+_DISPUTED = (
+    "It is listed under a name that an imported market has, and keeps its own; "
+    "where they are one market, candlehouse rename joins them"
+)
 
 
 class StoredSymbol(NamedTuple):

@@ -8,6 +8,7 @@ import typer
 from app import wiring
 from app.jobs import asked
 from app.settings import load_settings
+from app.stores import analytics
 from app.stores.join import JoinStore
 from app.stores.symbols import StoredSymbol
 from common.errors import BadInput
@@ -51,6 +52,7 @@ async def _rename(exchange: str, old: str, new: str, dry_run: bool, yes: bool) -
         confirmed("Join them? They cannot be parted again.", yes=yes)
         joined = await JoinStore(stores.db).join(pair.before.id, pair.now.id, wiring.clock(settings).now_ms())
         await stores.rollups.refresh()
+        await analytics.refresh(stores.db, wiring.clock(settings).now_ms())
     both = f", of which both had {joined.both_had:,}" if joined.both_had else ""
     typer.echo(f"Renamed. {counted(joined.minutes, 'minute')} moved{both}.")
 

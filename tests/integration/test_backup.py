@@ -22,8 +22,11 @@ from app.backup.pour import Pour
 from app.backup.restore import HELD
 from app.backup.target import look
 from app.migrate import revisions, upgrade
+from app.stores import analytics
 from app.stores.candles import CandleStore
 from app.stores.database import open_database
+from app.stores.join import JoinStore
+from app.stores.symbols import SymbolStore
 from common.errors import BadInput
 from common.span import MINUTE_MS, Span
 from tests.fixtures.commands import Candlehouse, backup_commands
@@ -96,6 +99,35 @@ def test_a_new_market_gets_a_number_of_its_own_after_a_restore(
     names = "(exchange, base_id, quote_id, symbol)"
     new = f"INSERT INTO symbol_exchange {names} VALUES ('x', 'A', 'B', 'AB') RETURNING id"
     assert run_apart(fetch(other, new)) == [(5,)]
+
+
+def test_markets_that_were_joined_are_one_after_a_restore_as_well(
+    filled: str, other: str, tmp_path: Path, candlehouse: Candlehouse
+) -> None:
+    run_apart(_joined(filled))
+    candlehouse("backup", tmp_path / "a.dump", url=filled)
+    assert candlehouse("restore", tmp_path / "a.dump", url=other)[0] == 0
+    assert contents(other) == contents(filled)
+    assert run_apart(_ids(other)) == run_apart(_ids(filled))
+    assert len(run_apart(_ids(other))) > len(set(run_apart(_ids(other)).values()))
+    execute(other, "UPDATE symbol_exchange SET base_id = 'X' WHERE id = 1")
+    assert run_apart(fetch(other, "SELECT version FROM symbols_version")) != run_apart(
+        fetch(filled, "SELECT version FROM symbols_version")
+    )
+
+
+async def _joined(url: str) -> None:
+    database = open_database(url)
+    await JoinStore(database).join(1, 2, START_MS)
+    await analytics.refresh(database, START_MS)
+    await database.close()
+
+
+async def _ids(url: str) -> dict[str, int]:
+    database = open_database(url)
+    found = await SymbolStore(database).ids()
+    await database.close()
+    return found
 
 
 def test_a_restored_database_is_ready_for_queries(

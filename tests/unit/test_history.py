@@ -1,6 +1,7 @@
 """Walking a span page by page: what is asked, and what the answers count for."""
 
 import json
+from dataclasses import replace
 
 from common.clock import Clock
 from common.market import Instrument, Source
@@ -8,6 +9,7 @@ from common.ports import Request
 from common.span import DAY_MS, MINUTE_MS, Span
 from fetchers import registry
 from fetchers.history import history
+from fetchers.listing import first_minute
 
 DAY = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 BTC = {
@@ -101,3 +103,27 @@ async def test_a_span_of_minutes_that_are_not_settled_counts_for_nothing() -> No
     span = Span(DAY, DAY + MINUTE_MS)
     walk = history(registry.get("binance"), BTC["binance"], span, get=get, clock=StoppedClock(DAY + 61_000))
     assert [answer.settled.is_empty() async for answer in walk] == [True]
+
+
+async def test_each_minute_is_asked_for_under_the_name_of_its_time_and_told_under_the_present_one() -> None:
+    matic = replace(BTC["binance"], base="MATIC", native="MATICUSDT", serves_before_ms=DAY + 10 * MINUTE_MS)
+    frax = replace(matic, native="OLDESTUSDT", serves_before_ms=DAY + 4 * MINUTE_MS)
+    merely_spelled = replace(matic, native="POL-USDT", serves_before_ms=None)
+    pol = replace(BTC["binance"], base="POL", native="POLUSDT", former=(merely_spelled, matic, frax))
+    asked: list[Request] = []
+
+    async def get(request: Request) -> bytes:
+        asked.append(request)
+        row = [request.params["startTime"], "1", "2", "0.5", "1", "3", 0, "4", 5, "0", "0", "0"]
+        return json.dumps([row]).encode()
+
+    binance, clock, span = registry.get("binance"), StoppedClock(DAY + DAY_MS), Span(DAY, DAY + 30 * MINUTE_MS)
+    answers = [answer async for answer in history(binance, pol, span, get=get, clock=clock)]
+    assert [(one.params["symbol"], one.params["startTime"]) for one in asked] == [
+        ("POLUSDT", DAY + 10 * MINUTE_MS),
+        ("MATICUSDT", DAY + 4 * MINUTE_MS),
+        ("OLDESTUSDT", DAY),
+    ]
+    assert {candle.instrument.key for answer in answers for candle in answer.candles} == {pol.key}
+    await first_minute(binance, pol, get=get, clock=clock)
+    assert asked[-1].params["symbol"] == "OLDESTUSDT"

@@ -59,9 +59,11 @@ COMMENT ON FUNCTION note_changed_symbols IS 'Changes symbols_version, once in a 
 CREATE TRIGGER symbols_added AFTER INSERT OR DELETE ON symbol_exchange
     FOR EACH ROW EXECUTE FUNCTION note_changed_symbols();
 CREATE TRIGGER symbols_changed AFTER UPDATE ON symbol_exchange FOR EACH ROW
-    WHEN ((old.exchange, old.market_type, old.base_id, old.quote_id, old.symbol, old.native_base, old.native_quote,
-        old.is_trading, old.delisted_at) IS DISTINCT FROM (new.exchange, new.market_type, new.base_id, new.quote_id,
-        new.symbol, new.native_base, new.native_quote, new.is_trading, new.delisted_at))
+    WHEN (old.exchange IS DISTINCT FROM new.exchange OR old.market_type IS DISTINCT FROM new.market_type
+        OR old.base_id IS DISTINCT FROM new.base_id OR old.quote_id IS DISTINCT FROM new.quote_id
+        OR old.symbol IS DISTINCT FROM new.symbol OR old.native_base IS DISTINCT FROM new.native_base
+        OR old.native_quote IS DISTINCT FROM new.native_quote OR old.is_trading IS DISTINCT FROM new.is_trading
+        OR old.delisted_at IS DISTINCT FROM new.delisted_at)
     EXECUTE FUNCTION note_changed_symbols();
 COMMENT ON TRIGGER symbols_added ON symbol_exchange IS 'Who remembers names learns of it.';
 COMMENT ON TRIGGER symbols_changed ON symbol_exchange IS 'Who remembers names learns of it.';
