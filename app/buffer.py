@@ -21,7 +21,7 @@ class Buffer:
 
     def put(self, message: CandleMessage) -> None:
         """A closed candle is replaced by a correction of it, never by a running state."""
-        place = (message.key, message.time)
+        place = _place(message)
         before = self._waiting.get(place)
         self._waiting[place] = message if before is None else _merged(before, message)
         self._filled.set()
@@ -35,15 +35,20 @@ class Buffer:
             self._filled.clear()
         else:
             for message in taken:
-                del self._waiting[message.key, message.time]
+                del self._waiting[_place(message)]
         return taken
 
     def put_back(self, messages: Iterable[CandleMessage]) -> None:
         """Taken but not delivered, or nobody knows: first in line again, unless a newer version waits."""
-        waiting, self._waiting = self._waiting, {(one.key, one.time): one for one in messages}
+        waiting, self._waiting = self._waiting, {_place(one): one for one in messages}
         self._waiting |= waiting
         if self._waiting:
             self._filled.set()
+
+
+def _place(message: CandleMessage) -> tuple[str, int]:
+    """By the exchange's own name: after a renaming two markets may have told of a minute under one of ours."""
+    return message.native or message.key, message.time
 
 
 def _merged(before: CandleMessage, message: CandleMessage) -> CandleMessage:

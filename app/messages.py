@@ -8,7 +8,8 @@ from common.market import Candle, Source
 class CandleMessage(msgspec.Struct, frozen=True, gc=False):
     """One state of one minute. `time` and `received` are UTC milliseconds; `source` is common.market.Source.
 
-    `corrected` marks a closed candle whose values differ from those announced before.
+    `corrected` marks a closed candle whose values differ from those announced before. `native` is what the
+    exchange calls the market, empty where whoever tells does not know: another market may bear our name later.
     """
 
     exchange: str
@@ -26,11 +27,17 @@ class CandleMessage(msgspec.Struct, frozen=True, gc=False):
     source: int
     received: int
     corrected: bool = False
+    native: str = ""
 
     @property
     def key(self) -> str:
         """The instrument's identity, as Instrument.key spells it."""
         return f"{self.exchange}:{self.market_type}:{self.base}/{self.quote}"
+
+    @property
+    def native_key(self) -> str:
+        """As Instrument.native_key spells it; empty where it is not known."""
+        return f"{self.exchange}:{self.market_type}:{self.native}" if self.native else ""
 
     @property
     def closed(self) -> bool:
@@ -49,6 +56,7 @@ def from_candle(candle: Candle, received_ms: int, *, corrected: bool = False) ->
         int(candle.source),
         received_ms,
         corrected,
+        market.native,
     )
 
 

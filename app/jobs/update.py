@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 import asyncpg
@@ -15,6 +15,7 @@ from app.metrics.update import UpdateFigures
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.closed_stream import ClosedStream, Entry
 from app.stores.errors import ErrorStore, FetchError
+from app.stores.market_ids import MarketIds
 from app.stores.rollups import RollupStore
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
@@ -80,7 +81,7 @@ class Update:
         self._clock = clock
         self._batch = batch
         self._figures = figures
-        self._ids: Mapping[str, int] = {}
+        self._ids = MarketIds()
         self._unknown: set[str] = set()
         self._version: int | None = None
         self._written = asyncio.Event()
@@ -128,10 +129,10 @@ class Update:
         for entry in entries:
             if isinstance(entry, Malformed):
                 log.error("An entry of the closed candles is none", reason=str(entry))
-        await self._know({message.key for message in messages})
+        await self._know(messages)
         rows, unknown = [], []
         for one in messages:
-            symbol_id = self._ids.get(one.key)
+            symbol_id = self._ids.meant(one.key, one.native_key)
             if symbol_id is None:
                 unknown.append(one)
             else:
@@ -159,13 +160,13 @@ class Update:
             await self._write(rows[: len(rows) // 2])
             await self._write(rows[len(rows) // 2 :])
 
-    async def _know(self, keys: set[str]) -> None:
+    async def _know(self, messages: Sequence[CandleMessage]) -> None:
         """Load the ids when any market is new, or has another name: what it had before still means it."""
         version = await self._symbols.version()
         if version != self._version:
             self._ids = await self._symbols.ids()
             self._version = version  # as it was before, so that no later change is missed
-        unknown = keys - self._ids.keys()
+        unknown = {one.key for one in messages if self._ids.meant(one.key, one.native_key) is None}
         for key in unknown - self._unknown:
             log.error("Candles of an unknown market go to ohlcvs_errors", market=key)
         self._unknown = unknown | (self._unknown - self._ids.keys())

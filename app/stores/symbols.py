@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.stores.database import Database
 from app.stores.identity import Identified, Known, identify
+from app.stores.market_ids import MarketIds
 from app.stores.statements import sql
 from app.stores.tables import symbol_exchange as table
 from app.stores.tables import symbol_names, symbols_joined
@@ -71,11 +72,9 @@ class SymbolStore:
         found = [_stored(row, former.get(row["id"], ())) for row in rows]
         return {symbol.instrument.key: symbol for symbol in found}
 
-    async def ids(self) -> dict[str, int]:
-        """The id of each Instrument.key; of those that markets had before, too, where no other has it now."""
-        found = (await self.load()).values()
-        former = [(before.key, one.id) for one in found for before in one.instrument.former]
-        return dict(former) | {one.instrument.key: one.id for one in found}
+    async def ids(self) -> MarketIds:
+        """The ids by every name that markets have and had."""
+        return MarketIds((await self.load()).values())
 
     async def version(self) -> int:
         """Another number whenever names or ids have changed."""

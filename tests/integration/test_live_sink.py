@@ -143,7 +143,7 @@ async def test_a_message_is_the_documented_json(redis_client: redis.asyncio.Redi
     assert fields[b"candle"] == (
         b'{"exchange":"binance","market_type":"spot","base":"BTC","quote":"USDT","time":1715776440000,'
         b'"open":1,"high":2,"low":0.5,"close":1.5,"volume":3,"quote_volume":4.5,"trades":7,"source":2,'
-        b'"received":1715776440000,"corrected":false}'
+        b'"received":1715776440000,"corrected":false,"native":"BTCUSDT"}'
     )
     assert decode(fields[b"candle"]) == message(0, 3, CLOSED)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from app.jobs.asked import named
@@ -127,12 +128,26 @@ async def test_closed_candles_under_either_name_go_to_the_one_series(house: Hous
     assert await house.rows() == [("XBT", 0, 3, 3), ("XBT", 1, 4, 3)]
 
 
-async def test_an_updater_that_runs_on_gives_a_name_that_was_used_again_to_the_later_market(house: House) -> None:
+@pytest.mark.parametrize("native", ["BTC2USDT", ""])
+async def test_an_updater_that_runs_on_gives_a_name_that_was_used_again_to_the_later_market(
+    house: House, native: str
+) -> None:
     symbols = SymbolStore(house.database)
     async with house.updating():
         await house.tell([message(0, 3, 3, LIVE)])
         await house.drained()
         await symbols.upsert("binance", [replace(LIVE, base="XBT"), replace(LIVE, native="BTC2USDT"), ETH], NOW)
-        await house.tell([message(1, 4, 3, LIVE)])
+        await house.tell([msgspec.structs.replace(message(1, 4, 3, LIVE), native=native)])
         await house.drained()
     assert await house.rows() == [("BTC", 1, 4, 3), ("XBT", 0, 3, 3)]
+
+
+async def test_what_was_told_of_a_market_before_another_bore_its_name_stays_its_own(house: House) -> None:
+    """Streams learn of names within seconds, and candles may wait for their database for hours."""
+    await house.tell([message(0, 3, 2, LIVE)])
+    later = replace(LIVE, native="BTC2USDT")
+    await SymbolStore(house.database).upsert("binance", [replace(LIVE, base="XBT"), later, ETH], NOW)
+    await house.tell([message(1, 4, 2, LIVE), message(1, 5, 2, later)])
+    async with house.updating():
+        await house.drained()
+    assert await house.rows() == [("BTC", 1, 5, 2), ("XBT", 0, 3, 2), ("XBT", 1, 4, 2)]

@@ -1,6 +1,7 @@
 """The buffer keeps the newest of each minute, and every closed candle, until somebody takes them."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.buffer import Buffer
 from app.messages import CandleMessage
-from tests.fixtures.live import ETH, message
+from tests.fixtures.live import BTC, ETH, message
 
 CLOSED = 2
 
@@ -108,3 +109,11 @@ def test_the_last_state_of_each_minute_is_always_delivered(closes: bool, steps: 
         assert {k: one.closed for k, one in delivered.items()} == {k: one.closed for k, one in fed.items()}
 
     asyncio.run(run())
+
+
+async def test_two_markets_that_bore_one_name_keep_each_its_own_minute() -> None:
+    buffer, later = Buffer(), replace(BTC, native="BTC2USDT")
+    told = [message(0, 1, 2), message(0, 2, 2, later)]
+    for one in told:
+        buffer.put(one)
+    assert await everything(buffer) == told
