@@ -105,8 +105,9 @@ class Live:
         self._idle, self._carried = idle, keys
         if not self._closed:
             self._sink.know(instruments if listed is None else listed)
-            self._closing.rename(self._names.learn(instruments))
+            # First: who stays may take the name of one that is left.
             self._closing.forget(self._names.forget(self._lines.carry(instruments)))
+            self._closing.rename(self._names.learn(instruments))
         self._notices.news.set()
 
     async def run(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence, Sized
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from tests.fixtures.live import (
     BTC,
     ETH,
     SetClock,
+    candle,
     eventually,
     exchange_server,
     http_client,
@@ -223,6 +225,22 @@ async def test_names_of_markets_that_another_process_streams_are_no_aliases(
     assert job._sink._own == {}
     job.carry([usdt], 1, [usdt])
     assert job._sink._own == {"bitfinex;;BTC;;USDT": "bitfinex;;BTC;;UST"}
+    await http.close()
+
+
+async def test_a_market_that_takes_the_name_of_one_that_left_keeps_its_running_minute(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    later = replace(ETH, base=BTC.base)
+    http, clock = http_client(Clock()), Clock()
+    job = Live(BINANCE, ws_url="ws://127.0.0.1:1", http=http, redis=redis_client, clock=clock)
+    job.carry([BTC, ETH])
+    open_ms = floor_minute(clock.now_ms())
+    job._take(candle(instrument=BTC)._replace(open_ms=open_ms, volume=1))
+    job._take(candle(instrument=ETH)._replace(open_ms=open_ms, volume=2))
+    job.carry([later])
+    (closed,) = job._closing.tick(open_ms + 2 * MINUTE_MS)
+    assert (closed.key, closed.volume) == (later.key, 2)
     await http.close()
 
 
