@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from app.messages import from_candle
 from app.stores.database import Database
 from app.stores.latest import LiveSink
+from app.stores.symbols import SymbolStore
 from common.clock import Clock
 from common.errors import Retryable
 from common.interval import ORIGIN_MS
@@ -99,7 +100,8 @@ async def test_where_nothing_is_the_list_is_empty(web: httpx.AsyncClient) -> Non
         for start, end in [(0, START_MS - 31 * DAY_MS), (NOW_MS + MINUTE_MS, None), (NOON_MS, START_MS)]:
             asked = {"startTime": start} if end is None else {"startTime": start, "endTime": end}
             assert await klines(web, interval=interval, **asked) == [], (interval, start, end)
-    assert await klines(web, startTime=99999999999999999999) == []
+    for interval in INTERVALS:
+        assert await klines(web, interval=interval, startTime=99999999999999999999) == []
     assert await klines(web, endTime=0) == []
     assert await klines(web, endTime=99999999999999999999, limit=2) == rows(TRUTH["BTCUSDT"][-2:])
 
@@ -224,6 +226,27 @@ async def test_two_markets_that_read_alike_are_told_apart(database: Database, re
         for symbol, bars in (("AB:CUSD", whole), ("ABCUSD", cut)):
             (row,) = await klines(web, OF_BITFINEX, symbol=symbol)
             assert row[1:6] == list(bars[0][1:6])
+
+
+async def test_a_market_answers_to_its_former_name_until_another_has_it(
+    database: Database, redis_client: Redis
+) -> None:
+    renamed, other = minutes([NOON_MS - MINUTE_MS], 1), minutes([NOON_MS - MINUTE_MS], 2)
+
+    async def read(symbol: str) -> Any:
+        async with rest(web_deps(database, redis_client, SetClock())) as web:
+            return [row[1:6] for row in await klines(web, OF_BITFINEX, symbol=symbol)]
+
+    await store(database, Instrument("bitfinex", "DSH", "USD", "X1"), renamed)
+    now = Instrument("bitfinex", "DASH", "USD", "X1")
+    await SymbolStore(database).upsert("bitfinex", [now], NOW_MS + 1)
+    for symbol in ("DSHUSD", "DASHUSD", "X1"):
+        assert await read(symbol) == [list(renamed[0][1:6])], symbol
+    newer = Instrument("bitfinex", "DSH", "USD", "X2")
+    await SymbolStore(database).upsert("bitfinex", [now, newer], NOW_MS + 2)
+    await store(database, newer, other)
+    assert await read("DSHUSD") == [list(other[0][1:6])]
+    assert await read("DASHUSD") == [list(renamed[0][1:6])]
 
 
 async def test_a_price_is_what_the_stream_told_last_or_the_newest_close(

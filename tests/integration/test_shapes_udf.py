@@ -206,6 +206,21 @@ async def test_a_name_may_have_a_colon_of_its_own(database: Database, redis_clie
             assert found["ticker"] == "BITFINEX:DUSKUSD"
 
 
+async def test_two_markets_that_read_alike_have_tickers_of_their_own(
+    database: Database, redis_client: Redis
+) -> None:
+    await store(database, Instrument("bitfinex", "AB", "CUSD", "AB:CUSD"), [])
+    await store(database, Instrument("bitfinex", "ABC", "USD", "ABCUSD"), [])
+    async with rest(web_deps(database, redis_client, SetClock())) as web:
+        told = await Datafeed(web).send("search", query="ABCUSD")
+        assert {one["ticker"]: one["description"] for one in told} == {
+            "BITFINEX:AB:CUSD": "AB/CUSD on Bitfinex",
+            "BITFINEX:ABCUSD": "ABC/USD on Bitfinex",
+        }
+        for one in told:
+            assert one.items() <= (await Datafeed(web).send("symbols", symbol=one["ticker"])).items()
+
+
 async def test_an_exchange_without_a_price_step_shows_five_digits_of_the_price(web: httpx.AsyncClient) -> None:
     told = await Datafeed(web).send("symbols", symbol="BITFINEX:DASHBTC")
     assert (told["minmov"], told["pricescale"], told["ticker"]) == (1, 10**8, "BITFINEX:DASHBTC")

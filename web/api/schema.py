@@ -36,6 +36,13 @@ def refusals() -> dict[int | str, dict[str, Any]]:
     return {status: {"description": meaning, **refused} for status, meaning in REFUSALS.items()}
 
 
+def refused_as(form: Any) -> dict[int | str, dict[str, Any]]:
+    """The same where routes refuse in a form of their own, for what stands before them keeps ours."""
+    either = {"anyOf": [_content(one)["application/json"]["schema"] for one in (form, Refusal)]}
+    refused = {"content": {"application/json": {"schema": either}}}
+    return {status: {"description": meaning, **refused} for status, meaning in REFUSALS.items()}
+
+
 def _content(type_: Any) -> dict[str, Any]:
     (schema,), components = msgspec.json.schema_components([type_])
     return {"application/json": {"schema": _inline(schema, components)}}

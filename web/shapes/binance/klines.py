@@ -1,7 +1,7 @@
 """Bars as klines: arrays of twelve, prices and amounts as text."""
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request
 from fastapi.responses import Response
@@ -21,6 +21,10 @@ Zone = Annotated[str | None, Query(description="offset in which buckets begin, s
 Start = Annotated[str | None, Query(description="UTC ms, included; with it the oldest bars from there")]
 End = Annotated[str | None, Query(description="UTC ms of the last bar's start, included")]
 Limit = Annotated[str | None, Query(description=f"{asked.DEFAULT_BARS} if not given, {asked.MOST_BARS} at most")]
+
+
+#: Open time, open, high, low, close, volume, close time, quote volume, trades, the takers' volumes, unused.
+Kline = tuple[int, str, str, str, str, str, int, str, int, str, str, str]
 
 
 async def klines(
@@ -49,9 +53,9 @@ async def klines(
     return json_response(list(rows(bars, timeframe)))
 
 
-def rows(bars: Iterable[Bar], timeframe: Timeframe) -> Iterator[tuple[Any, ...]]:
+def rows(bars: Iterable[Bar], timeframe: Timeframe) -> Iterator[Kline]:
     """What is not known is 0: the takers' volumes always, quote volume and trades of some exchanges."""
     for bar in bars:
-        prices = [plain(value) for value in bar[1:6]]
-        quote_volume = plain(bar.quote_volume or 0.0)
-        yield bar.open_ms, *prices, timeframe.after(bar.open_ms) - 1, quote_volume, bar.trades or 0, "0", "0", "0"
+        opened, high, low, close, volume = map(plain, bar[1:6])
+        known = bar.open_ms, opened, high, low, close, volume, timeframe.after(bar.open_ms) - 1
+        yield *known, plain(bar.quote_volume or 0.0), bar.trades or 0, "0", "0", "0"

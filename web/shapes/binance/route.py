@@ -1,13 +1,15 @@
 """How Binance answers: its own form of a refusal, and what a request weighed in the headers of every answer."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from common.errors import BadInput, CandlehouseError, Retryable
+from web.api.schema import described, refused_as
 from web.deps import Deps
 from web.errors import NotFound, json_response
 from web.markets import known_exchange
@@ -29,6 +31,13 @@ class Refused(CandlehouseError):
         self.status = status
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """How Binance says what is wrong."""
+
+    code: int
+    msg: str
+
+
 class BinanceRoute(APIRoute):
     """Candlehouse limits nobody's weight, so the headers tell a request's own and never grow."""
 
@@ -42,7 +51,7 @@ class BinanceRoute(APIRoute):
                 response = await handle(request)
             except (Refused, BadInput, Retryable) as error:
                 refused = _refused(error)
-                response = json_response({"code": refused.code, "msg": str(refused)}, refused.status)
+                response = json_response(Refusal(refused.code, str(refused)), refused.status)
             response.headers["X-MBX-USED-WEIGHT"] = response.headers["X-MBX-USED-WEIGHT-1M"] = weight
             return response
 
@@ -72,14 +81,19 @@ async def _named(request: Request, exchange: str) -> None:
     await exchange_of(request)
 
 
-def routers(routes: dict[str, Callable[..., Any]]) -> APIRouter:
-    """These paths below Binance's own base, and once more below that of any exchange."""
-    both = APIRouter(route_class=BinanceRoute)
+def routers(routes: Iterable[tuple[str, Callable[..., Any], Any]]) -> APIRouter:
+    """Paths, what answers them, and with which type; below Binance's own base and below that of any exchange."""
+    both = APIRouter(route_class=BinanceRoute, responses=refused_as(Refusal))
     for prefix, needs in (("/binance/api/v3", []), ("/binance/{exchange}/api/v3", [Depends(_named)])):
-        for path, endpoint in routes.items():
-            name = f"{endpoint.__name__} of {'one exchange' if needs else 'binance'}"
+        for path, endpoint, answer in routes:
             both.add_api_route(
-                prefix + path, endpoint, name=name, methods=["GET"], dependencies=needs, response_class=Response
+                prefix + path,
+                endpoint,
+                name=f"{endpoint.__name__} of {'one exchange' if needs else 'binance'}",
+                methods=["GET"],
+                dependencies=needs,
+                responses=described(answer),
+                response_class=Response,
             )
     return both
 

@@ -3,19 +3,26 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from common.errors import BadInput, Retryable
+from web.api.schema import described, refused_as
+from web.api.search import MOST_FOUND, MOST_LETTERS
 from web.deps import Deps
 from web.errors import NotFound, json_response, parameter_fault
 from web.shapes.udf import symbols as shapes
 from web.shapes.udf.history import MOST_BARS, history
 
-#: TradingView's own client asks for 30.
-MOST_FOUND = 100
+
+class Refusal(msgspec.Struct, frozen=True):
+    """How UDF says what is wrong."""
+
+    s: str
+    errmsg: str
 
 
 class UdfRoute(APIRoute):
@@ -38,10 +45,10 @@ class UdfRoute(APIRoute):
 
 
 def _error(status: int, sentence: str) -> Response:
-    return json_response({"s": "error", "errmsg": sentence}, status)
+    return json_response(Refusal("error", sentence), status)
 
 
-router = APIRouter(prefix="/udf", route_class=UdfRoute)
+router = APIRouter(prefix="/udf", route_class=UdfRoute, responses=refused_as(Refusal))
 
 
 def _deps(request: Request) -> Deps:
@@ -49,7 +56,7 @@ def _deps(request: Request) -> Deps:
     return deps
 
 
-@router.get("/config", response_class=Response)
+@router.get("/config", responses=described(dict[str, Any]), response_class=Response)
 async def config(request: Request) -> Response:
     """What this feed can do."""
     known = _deps(request).exchanges
@@ -70,26 +77,26 @@ async def config(request: Request) -> Response:
     )
 
 
-@router.get("/time", response_class=Response)
+@router.get("/time", responses={200: {"content": {"text/plain": {}}}}, response_class=Response)
 async def time(request: Request) -> Response:
     """UTC seconds, as plain text."""
     return Response(str(_deps(request).clock.now_ms() // 1000), media_type="text/plain")
 
 
-@router.get("/symbols", response_class=Response)
+@router.get("/symbols", responses=described(dict[str, Any]), response_class=Response)
 async def symbols(request: Request, symbol: str) -> Response:
     """One market: BINANCE:BTCUSDT, or a name without an exchange."""
     deps = _deps(request)
     return json_response(await shapes.described(deps, await shapes.resolve(deps, symbol)))
 
 
-@router.get("/symbol_info", response_class=Response)
+@router.get("/symbol_info", responses=described(dict[str, Any]), response_class=Response)
 async def symbol_info(request: Request, group: Annotated[str, Query(description="an exchange")]) -> Response:
     """All markets of one exchange, as columns."""
     return json_response(await shapes.table(_deps(request), group))
 
 
-@router.get("/search", response_class=Response)
+@router.get("/search", responses=described(list[dict[str, str]]), response_class=Response)
 async def search(
     request: Request,
     query: str = "",
@@ -97,13 +104,15 @@ async def search(
     exchange: str = "",
     limit: Annotated[int, Query(description=f"at most {MOST_FOUND}")] = 30,
 ) -> Response:
-    """Markets whose name holds `query`."""
-    if type not in ("", shapes.CRYPTO) or limit < 1:
+    """Markets by whatever somebody types, the best first."""
+    if type not in ("", shapes.CRYPTO) or limit < 1 or len(query) > MOST_LETTERS:
         return json_response([])
-    return json_response(await shapes.search(_deps(request), query, exchange, min(limit, MOST_FOUND)))
+    deps, searched = _deps(request), request.app.state.searched
+    index = await searched.index(deps)
+    return json_response(await shapes.search(deps, index, query, exchange, min(limit, MOST_FOUND)))
 
 
-@router.get("/history", response_class=Response)
+@router.get("/history", responses=described(dict[str, Any]), response_class=Response)
 async def bars(
     request: Request,
     symbol: str,
@@ -118,8 +127,8 @@ async def bars(
     return json_response(await history(_deps(request), symbol, resolution, from_, to, countback))
 
 
-@router.get("/marks", response_class=Response)
-@router.get("/timescale_marks", response_class=Response)
+@router.get("/marks", responses=described(list[Any]), response_class=Response)
+@router.get("/timescale_marks", responses=described(list[Any]), response_class=Response)
 async def marks(request: Request) -> Response:
     """Nothing is marked."""
     return json_response([])

@@ -1,13 +1,14 @@
 """Markets as TradingView's charts know them: how to resolve, describe, list and search them."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from web.api.search import split
 from web.deps import Deps, Stored
 from web.errors import NotFound
 from web.markets import known_exchange
-from web.shapes.names import named, spot_markets, word_of
+from web.search import Index
+from web.shapes.names import SPOT, named, spot_markets, word_of
 from web.shapes.numbers import DECIMALS, price_scale
 
 MINUTES = ["1", "3", "5", "15", "30", "60", "120", "180", "240", "360", "480", "720"]
@@ -17,7 +18,7 @@ CRYPTO = "crypto"
 
 async def resolve(deps: Deps, symbol: str) -> Stored:
     """`BINANCE:BTCUSDT`, in any case; or without the exchange, then of the first that has it."""
-    exchange, name = _split(deps, symbol.strip())
+    exchange, name = split(deps, symbol.strip())
     for spelling in dict.fromkeys([name, name.upper()]):
         for one in [exchange] if exchange else deps.exchanges:
             if found := await deps.symbols.find_named(one, spelling):
@@ -27,13 +28,6 @@ async def resolve(deps: Deps, symbol: str) -> Stored:
         known_exchange(deps, prefix)
     has = f"{exchange} has no market" if exchange else "no exchange has a market"
     raise NotFound("symbol", f"unknown_symbol: {has} {name!r}.", "such as BINANCE:BTCUSDT; ask /udf/search")
-
-
-def _split(deps: Deps, symbol: str) -> tuple[str, str]:
-    """The exchange, or nothing, and the rest. Names of exchanges and of markets can have colons of their own."""
-    prefixes = [one for one in deps.exchanges if symbol.lower().startswith(f"{one}:")]
-    exchange = max(prefixes, key=len, default="")
-    return exchange, symbol[len(exchange) + 1 :] if exchange else symbol
 
 
 async def described(deps: Deps, stored: Stored) -> dict[str, Any]:
@@ -88,22 +82,15 @@ async def table(deps: Deps, group: str) -> dict[str, Any]:
     }
 
 
-async def search(deps: Deps, query: str, exchange: str, limit: int) -> list[dict[str, Any]]:
-    """The very name first, then those that begin so, then those that hold it; the trading ones before others."""
-    markets = await spot_markets(deps, known_exchange(deps, exchange) if exchange else None)
-    wanted, text = _split(deps, query.strip())
-    text = re.sub("[/:-]", "", text).upper()
-    ranked = sorted(
-        ((rank, not one.instrument.is_trading, len(word), word, one.instrument.exchange), found(word, one))
-        for listed in markets.values()
-        for word, one in named(listed).items()
-        if wanted in ("", one.instrument.exchange)
-        and (rank := _rank(text, re.sub("[/:-]", "", word).upper())) is not None
-    )
-    return [row for _, row in ranked[:limit]]
+async def search(deps: Deps, index: Index, query: str, exchange: str, limit: int) -> list[dict[str, str]]:
+    """In the order of /api/symbols/search."""
+    told, text = split(deps, query.strip())
+    wanted = known_exchange(deps, exchange) if exchange else told
+    markets = [one.stored for one in index.find(text, wanted, limit)]
+    return [found(await word_of(deps, one), one) for one in markets if one.instrument.market_type == SPOT]
 
 
-def found(word: str, stored: Stored) -> dict[str, Any]:
+def found(word: str, stored: Stored) -> dict[str, str]:
     """SearchSymbolResultItem of a market."""
     return {
         "symbol": word,
@@ -113,11 +100,6 @@ def found(word: str, stored: Stored) -> dict[str, Any]:
         "exchange": stored.instrument.exchange.upper(),
         "type": CRYPTO,
     }
-
-
-def _rank(text: str, word: str) -> int | None:
-    places = [word == text, word.startswith(text), text in word]
-    return places.index(True) if True in places else None
 
 
 def _ticker(word: str, stored: Stored) -> str:
