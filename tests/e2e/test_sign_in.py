@@ -14,7 +14,7 @@ from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, Watched, browser
 from tests.fixtures.web import BTC, NOW_MS, SetClock, every_minute, listening, minutes, store, web_deps
 
 TOKEN = "a-token-that-nobody-guesses"
-CHART = "/view/wschart?exchange=binance&base_id=BTC&quote_id=USDT&range=1h"
+CHART = "/view/wschart?exchange=binance&base_id=BTC&quote_id=USDT&interval=1m&range=1h&tz=UTC"
 
 
 @pytest.fixture

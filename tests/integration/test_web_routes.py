@@ -117,6 +117,17 @@ async def test_markets_that_trade_are_listed_by_exchange_in_the_predecessors_sha
     assert detailed == [row | more for row, more in zip(wanted, extra, strict=True)]
 
 
+@pytest.mark.afterpop
+async def test_one_market_is_told_by_any_of_its_names_traded_or_not(populated: httpx.AsyncClient) -> None:
+    named = {"PEPEUSDT": "binance pepe usdt", "BTCUST": "bitfinex BTC UST", "XMR-BTC": "bittrex XMR BTC"}
+    for symbol, name in named.items():
+        asked = dict(zip(("exchange", "base_id", "quote_id"), name.split(), strict=True))
+        rows = await get(populated, "/api/symbol-exchange", **asked, details=True)
+        assert [row["symbol"] for row in rows] == [symbol]
+    refused = await get(populated, "/api/symbol-exchange", 422, base_id="BTC")
+    assert refused["field"] == "exchange"
+
+
 @pytest.mark.parametrize(
     ("path", "params", "field"),
     [

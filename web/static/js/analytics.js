@@ -4,4 +4,4 @@ import { watchFills } from "./fills.js";
 import { drawWidgets } from "./widgets.js";
 
 drawWidgets();
-watchFills({ onStatus: () => {}, onProgress: () => {} });
+watchFills();

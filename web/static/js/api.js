@@ -1,27 +1,54 @@
 // The REST routes, and errors that can be shown as they are.
 
+// Where this Candlehouse begins: a proxy may show it under a path.
+export const ROOT = new URL("../../", import.meta.url).pathname;
 const UNREACHABLE = "The server cannot be reached.";
 
-async function get(path, parameters = {}) {
-  const query = new URLSearchParams(parameters);
-  const answer = await fetch(`${path}?${query}`).catch(() => { throw new Error(UNREACHABLE); });
-  if (answer.status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+// `status` is that of the answer; undefined when there was none.
+export class Refusal extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+async function ask(path, options) {
+  const answer = await fetch(ROOT + path, options).catch(() => { throw new Refusal(UNREACHABLE); });
+  if (answer.status === 401) location.assign(`${ROOT}sign-in?next=${encodeURIComponent(here())}`);
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(body.detail ?? `The server answered ${answer.status}.`);
+  if (!answer.ok) throw new Refusal(body.detail ?? `The server answered ${answer.status}.`, answer.status);
   return body;
 }
+
+// This page as its address is without what a proxy puts before it.
+const here = () => `/${location.pathname.slice(ROOT.length)}${location.search}`;
+
+export const chartOf = (market) => `${ROOT}view/wschart?${new URLSearchParams(named(market))}`;
+
+const get = (path, parameters = {}) => ask(`${path}?${new URLSearchParams(parameters)}`);
 
 const named = ({ exchange, base_id, quote_id }) => ({ exchange, base_id, quote_id });
 
 // The newest 500 bars up to `end` (ms, included; none: up to the server's now), times in seconds.
 export const bars = (market, interval, end) =>
-  get("/api/ohlcvs", { ...named(market), interval, results_mls: false, ...(end !== undefined && { end }) });
+  get("api/ohlcvs", { ...named(market), interval, results_mls: false, ...(end !== undefined && { end }) });
 
-export const markets = () => get("/api/symbol-exchange", { details: true });
-// Minutes by state and day of many markets; of one, each span between two moments (ms, both included).
-export const coverageDays = ({ exchange, ...asked }) => get("/api/coverage/days", { ...asked, ...(exchange && { exchange }) });
-export const coverageSpans = (market, start, end) => get("/api/coverage", { ...named(market), start, end, states: "all" });
-export const status = () => get("/api/status");
-export const dailyReturns = (limit) => get("/api/analytics/geodr", { limit });
-export const weeklyReturns = (limit) => get("/api/analytics/wr", { limit });
-export const quotedVolumes = () => get("/api/analytics/top20qvlm");
+// By whatever somebody types, the best first; for nothing typed the most traded.
+export const search = (text, limit) => get("api/symbols/search", { q: text, limit });
+export const market = async (wanted) => (await get("api/symbol-exchange", { ...named(wanted), details: true }))[0];
+// Minutes by state and day of many markets; of one, its spans in some states between two moments (ms, both included).
+export const coverageDays = ({ exchange, ...asked }) => get("api/coverage/days", { ...asked, ...(exchange && { exchange }) });
+export const coverage = (market, start, end, states) => get("api/coverage", { ...named(market), start, end, states: states.join() });
+export async function status() {
+  const told = await get("api/status");
+  skewMs = told.now - Date.now();
+  return told;
+}
+
+// The server's clock as far as its last status told, ms.
+let skewMs = 0;
+export const now = () => Date.now() + skewMs;
+
+export const dailyReturns = (limit) => get("api/analytics/geodr", { limit });
+export const weeklyReturns = (limit) => get("api/analytics/wr", { limit });
+export const quotedVolumes = () => get("api/analytics/top20qvlm");

@@ -29,7 +29,7 @@ function start() {
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("more").addEventListener("click", () => load(map.told.markets));
   load();
-  watchFills({ onStatus: () => {}, onProgress: () => map.told && load([], true) });
+  watchFills({ onProgress: () => map.told && load([], true) });
 }
 
 // `before`: markets that are shown already. `quietly`: the map stays as it is until the new one is there.

@@ -15,14 +15,13 @@ export async function showDay(market, startMs) {
   const close = make("button", { type: "button", class: "icon", "aria-label": "Close" }, "×");
   close.addEventListener("click", () => { box.hidden = true; });
   const body = make("div", { class: "body", "aria-busy": "true" }, make("p", { class: "about" }, "Loading…"));
-  const { exchange, base_id, quote_id } = market;
-  const chart = make("a", { href: `/view/wschart?${new URLSearchParams({ exchange, base_id, quote_id })}` }, "Open the chart");
+  const chart = make("a", { href: api.chartOf(market) }, "Open the chart");
   box.replaceChildren(make("header", {}, title, chart, close), body);
   box.hidden = false;
   title.focus({ preventScroll: true });
   box.scrollIntoView({ block: "nearest", behavior: "smooth" });
   try {
-    const told = await api.coverageSpans(market, startMs, startMs + DAY_MS - 1);
+    const told = await api.coverage(market, startMs, startMs + DAY_MS - 1, ["all"]);
     if (box.contains(body)) body.replaceChildren(strip(told.markets[0].spans, startMs), spans(told.markets[0].spans));
   } catch (error) {
     body.replaceChildren(emptyState(error.message, () => showDay(market, startMs)));

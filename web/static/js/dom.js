@@ -11,7 +11,14 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+// A colour of the theme. Asked for every candle, so they are remembered until the theme changes.
+const colors = new Map();
+document.addEventListener("themechange", () => colors.clear());
+
+export function color(name) {
+  if (!colors.has(name)) colors.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colors.get(name);
+}
 
 // "Nothing here" or "it failed": a sentence, and a button when something can be done, by default trying again.
 export function emptyState(sentence, act, label = "Try again") {

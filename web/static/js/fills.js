@@ -6,12 +6,14 @@ import { byId, make } from "./dom.js";
 const WHILE_FILLING_MS = 2000;
 const OTHERWISE_MS = 10_000;
 
-// onStatus(status) after each look; onProgress() while minutes arrive, and once more when the last job is done.
-export async function watchFills({ onStatus, onProgress }) {
+// onStatus(status) after each look, onFailure() after one that was not answered; onProgress() while minutes arrive, and
+// once more when the last job is done.
+export async function watchFills({ onStatus = () => {}, onFailure = () => {}, onProgress = () => {} } = {}) {
   let busy = false;
   for (;;) {
     const told = await api.status().catch(() => undefined);
-    if (told) {
+    if (!told) onFailure();
+    else {
       show(told.jobs);
       const filling = told.jobs.length > 0;
       if (filling || busy) onProgress();

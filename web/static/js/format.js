@@ -1,10 +1,14 @@
 // Numbers and times as people read them.
 
-// Decimals that a price of this market needs: its tick's, else those of five significant digits.
-export function decimals(tick, price) {
-  if (tick > 0) return Math.min(12, Math.max(0, (tick.toFixed(12).replace(/0+$/, "").split(".")[1] ?? "").length));
-  return price > 0 ? Math.min(12, Math.max(0, 4 - Math.floor(Math.log10(price)))) : 2;
+// How prices of a market are written: by its tick, else with five significant digits.
+export function priceFormat(tick, value) {
+  const digits = tick > 0 ? Math.min(MOST_DIGITS, (plain(tick).split(".")[1] ?? "").length) : digitsFor(value);
+  return { digits, drawn: { type: "custom", minMove: tick > 0 ? tick : 10 ** -digits, formatter: (shown) => price(shown, digits) } };
 }
+
+const MOST_DIGITS = 12;
+const plain = (value) => value.toFixed(MOST_DIGITS).replace(/\.?0+$/, "");
+const digitsFor = (price) => (price > 0 ? Math.min(MOST_DIGITS, Math.max(0, 4 - Math.floor(Math.log10(price)))) : 2);
 
 export const price = (value, digits) =>
   value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });

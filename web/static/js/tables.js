@@ -1,5 +1,6 @@
 // A table of returns, one market a row, each a link to its chart.
 
+import { chartOf } from "./api.js";
 import { make } from "./dom.js";
 import { direction, percent } from "./format.js";
 
@@ -10,7 +11,7 @@ export function returnsTable(rows, column) {
 }
 
 function line({ exchange, base_id, quote_id }, index, value) {
-  const href = `/view/wschart?${new URLSearchParams({ exchange, base_id, quote_id })}`;
+  const href = chartOf({ exchange, base_id, quote_id });
   return make(
     "tr", {},
     make("td", {}, String(index + 1)),

@@ -21,6 +21,16 @@ export function drawWidgets() {
   document.addEventListener("themechange", () => WIDGETS.forEach(redraw));
 }
 
+// Below the chart they are asked for when somebody scrolls there, so that candles come first.
+export function drawWidgetsWhenSeen() {
+  const watcher = new IntersectionObserver((seen) => {
+    if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
+    watcher.disconnect();
+    drawWidgets();
+  }, { rootMargin: "200px" });
+  watcher.observe(byId("widgets"));
+}
+
 async function draw(widget) {
   try {
     widget.rows = await widget.load();

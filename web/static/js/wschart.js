@@ -1,201 +1,289 @@
-// The chart page: which market, which range, history by REST and what follows by WebSocket.
+// The chart page: what was chosen, history by REST and what follows by WebSocket, drawn.
 
 import * as api from "./api.js";
-import { Bars } from "./bars.js";
-import { byId, emptyState, make } from "./dom.js";
+import { isBar } from "./chart/bars.js";
+import { identity, keep, kept, readChoices, sameMarket, writeChoices } from "./chart/choices.js";
+import { cover } from "./chart/cover.js";
+import { showLegend, showQuote } from "./chart/legend.js";
+import { Live } from "./chart/live.js";
+import { Mender } from "./chart/mender.js";
+import { Overlay } from "./chart/overlay.js";
+import { Pickers } from "./chart/pickers.js";
+import { Pill } from "./chart/pill.js";
+import { Plot } from "./chart/plot.js";
+import { StudyLines } from "./chart/study-lines.js";
+import { StudyMenu } from "./chart/study-menu.js";
+import { Track } from "./chart/track.js";
+import { Zone } from "./chart/zone.js";
+import { byId } from "./dom.js";
 import { Feed } from "./feed.js";
 import { watchFills } from "./fills.js";
-import { decimals } from "./format.js";
-import { showLegend, showQuote, showState } from "./legend.js";
-import { Plot } from "./plot.js";
-import { RANGES, rangeNamed, width } from "./ranges.js";
+import { priceFormat } from "./format.js";
 import { Search } from "./search.js";
-import { drawWidgets } from "./widgets.js";
+import { drawWidgetsWhenSeen } from "./widgets.js";
 
-const IDENTITY = ["exchange", "base_id", "quote_id"];
-const page = { market: undefined, range: undefined, bars: undefined, digits: 2, hovered: -1, view: 0, older: "" };
-let waiting = []; // live bars that came before the history they belong to
-let connection = ["connecting"];
-let fresh = {};
+// A change is drawn after this long, together with those that follow it.
+const TOGETHER_MS = 40;
+// A load that takes longer is said to be one.
+const PATIENCE_MS = 250;
+const MOST_WARMING = 6;
+const MOST_OTHERS = 100;
 
+let choices = readChoices(location.search || kept());
+let remembered = !location.search; // by this browser, not said by an address
+let view = 0; // another number for each market and timeframe that is shown
+let shown; // of the view: {track, live, mender, market, format}
+let changed = Infinity; // first point to draw again
+let hovered = -1;
+let timer;
+let streams = {};
+
+const pill = new Pill();
 const plot = new Plot(byId("chart"), { onHover: hover, onEdge: loadOlder, onMove: (now) => { byId("realtime").hidden = now; } });
+const studies = new StudyLines(plot.chart);
 const feed = new Feed({
-  onBar: (bar) => (waiting ? waiting.push(bar) : take(bar)),
-  onState: (...state) => { connection = state; tellState(); },
-  onAgain: () => loadHistory({ keepView: true }),
-  onRefusal: () => { connection = ["refused"]; tellState(); },
+  onState: (...state) => { pill.socket = state; pill.tell(); },
+  onAgain: again,
+  onRefusal: () => { pill.refused = true; pill.tell(); },
 });
+const overlay = new Overlay(plot.chart, feed, () => later(Infinity));
+const pickers = new Pickers(choose);
+const menu = new StudyMenu((wanted) => choose({ studies: wanted }));
+new Search((market) => choose({ market, versus: "" }));
 
-// First listen, then read history, then apply what was heard meanwhile: nothing falls in between.
-function show(market, range) {
-  Object.assign(page, { market, range, bars: new Bars(width(range.interval)), hovered: -1, view: page.view + 1, older: "" });
-  waiting = [];
-  name(market, range);
-  feed.watch(market, range.interval);
-  cover("Loading candles…");
-  return loadHistory({});
+// A choice of a person: it stands in the address from now on, and the browser's back button takes it back.
+function choose(change) {
+  apply({ ...choices, ...change });
+  history.pushState(null, "", writeChoices(choices));
+  keep(location.search);
 }
 
-async function loadHistory({ keepView }) {
-  const { view, market, range, bars } = page;
+function apply(next) {
+  const before = choices;
+  choices = next;
+  tellControls();
+  if (before.log !== next.log) plot.logarithmic(next.log);
+  const other = !sameMarket(before.market, next.market) || before.timeframe.name !== next.timeframe.name;
+  if (other || before.range !== next.range) return show();
+  if (before.zone !== next.zone) rezone();
+  if (before.studies !== next.studies) restudy();
+  if (before.versus !== next.versus) compare();
+}
+
+function tellControls() {
+  pickers.tell(choices);
+  menu.tell(choices.studies);
+}
+
+async function show() {
+  const [now, { market, timeframe }] = [++view, choices];
+  shown?.stop();
+  shown = undefined;
+  hovered = -1;
+  pill.refused = false;
+  const patience = setTimeout(() => now === view && cover("Loading candles…"), PATIENCE_MS);
+  const track = new Track(market, timeframe);
   try {
-    const rows = await api.bars(market, range.interval);
-    if (view !== page.view) return;
-    bars.merge(rows);
+    const [known] = await Promise.all([market.symbol ? market : api.market(market), track.newest()]);
+    if (now === view) begin(known, track);
   } catch (error) {
-    if (view === page.view && !keepView) cover(error.message, () => show(market, range));
-    return;
+    if (now === view) refuse(error);
+  } finally {
+    clearTimeout(patience);
   }
-  const heard = waiting ?? [];
-  waiting = undefined;
-  bars.merge(heard.filter((bar) => !bars.all.length || bar.time >= bars.all[0].time));
-  drawAll(keepView ? undefined : range.bars);
 }
 
-function drawAll(shown) {
-  const { bars, market, range } = page;
-  if (!bars.last) return cover(`No candles of ${market.base_id}/${market.quote_id} on ${market.exchange} are stored yet.`);
+// From here on the feed tells of the bars that follow; first of the newest two as they are.
+function begin(market, track) {
+  choices.market = market;
+  const live = new Live(track, later);
+  const mender = new Mender(track, () => later(0));
+  const stop = feed.follow(market, track.timeframe, (bar, isMinute) => {
+    pill.heardAt = Date.now();
+    live.hear(bar, isMinute);
+  });
+  const end = () => [stop, () => live.stop(), () => mender.stop()].forEach((part) => part());
+  shown = { track, mender, market, zone: new Zone(track.timeframe.hasClock ? choices.zone : "UTC"), stop: end };
+  pill.heardAt = undefined;
+  name(market, track.timeframe);
+  drawAnew();
+  mender.mend();
+  compare();
+  offer();
+}
+
+// All of it, with the newest bars in view.
+function drawAnew() {
+  const { track, market } = shown;
+  clearTimeout(timer);
+  changed = Infinity;
+  if (!track.bars.last) return cover(`No candles of ${market.base_id}/${market.quote_id} on ${market.exchange} are stored yet.`);
   cover("");
-  page.digits = decimals(market.tick_size, bars.last.close);
-  plot.precision(page.digits);
-  plot.times(width(range.interval) < 86400);
-  plot.draw(bars, shown);
-  tell();
+  shown.format = priceFormat(market.tick_size, track.bars.points.filter(isBar).at(-1).close);
+  plot.show(choices.zone, track.timeframe.hasClock);
+  plot.draw([]);
+  plot.draw(track.bars.points, choices.range?.bars ?? plot.comfortable);
+  restudy();
+  performance.mark("candles drawn");
 }
 
-function take(bar) {
-  const { bars, range } = page;
-  if (!bars.last) {
-    bars.put(bar);
-    return drawAll(range.bars);
-  }
-  const index = bars.put(bar);
-  if (index < 0) return;
-  plot.update(bars, index);
+function restudy() {
+  studies.choose(choices.studies);
+  if (!shown?.format) return;
+  for (const part of [plot, studies, overlay]) part.format(shown.format.drawn);
+  studies.draw(shown.track.bars.points);
+  tell();
+  plot.leaveRoom(byId("legend").offsetHeight);
+  warmUp();
+}
+
+// Some indicators begin with a session, which may be older than the bars that are there.
+async function warmUp() {
+  const { track } = shown;
+  const need = studies.needs(track.bars.last.time);
+  for (let page = 0; page < MOST_WARMING && track.bars.first.time > need && (await loadOlder()); page += 1);
+}
+
+function rezone() {
+  if (!shown) return;
+  const { hasClock } = shown.track.timeframe;
+  shown.zone = new Zone(hasClock ? choices.zone : "UTC");
+  plot.show(choices.zone, hasClock);
+  plot.reweigh();
+  redraw(0);
+}
+
+// Points from `index` on have changed.
+function later(index) {
+  changed = Math.min(changed, index);
+  timer = timer ?? setTimeout(() => {
+    timer = undefined;
+    const from = changed;
+    changed = Infinity;
+    if (shown) redraw(from);
+  }, TOGETHER_MS);
+}
+
+function redraw(from) {
+  const { points } = shown.track.bars;
+  if (!points.length) return;
+  if (!shown.format) return drawAnew();
+  if (from === 0) plot.draw(points);
+  else if (from < points.length) plot.update(points, from);
+  if (from < points.length) studies.draw(points, points.length - from > 2 ? 0 : from);
+  overlay.draw(points);
   tell();
 }
 
 async function loadOlder() {
-  const { view, market, range, bars } = page;
-  if (!bars?.last || page.older) return;
-  page.older = "loading";
-  const end = bars.all[0].time * 1000 - 60_000;
-  const rows = await api.bars(market, range.interval, end).catch(() => undefined);
-  if (view !== page.view) return;
-  page.older = rows && rows.length === 0 ? "none" : "";
-  if (!rows?.length) return;
-  bars.merge(rows);
-  plot.draw(bars);
+  const { track } = shown ?? {};
+  if (!(await track?.older().catch(() => false)) || shown?.track !== track) return false;
+  redraw(0);
+  shown.mender.mend();
+  return true;
+}
+
+// The connection is back: what was missed is asked for, and what could not be shown is shown.
+function again() {
+  if (!shown) return choices.market ? show() : chooseFirst();
+  const { track } = shown;
+  track.load(track.bars.last?.time ?? 0).then(() => later(0), () => {});
+  overlay.again().then(() => later(Infinity));
+}
+
+async function compare() {
+  const { versus, market, timeframe } = choices;
+  try {
+    await overlay.choose(versus && { ...identity(market), exchange: versus }, timeframe);
+  } catch {
+    await overlay.choose(undefined);
+  }
+  if (shown?.format) overlay.format(shown.format.drawn);
+  later(Infinity);
 }
 
 function hover(time) {
-  page.hovered = time === undefined || !page.bars ? -1 : page.bars.at(time);
-  if (page.bars?.last) tell();
+  hovered = time === undefined || !shown ? -1 : shown.track.bars.at(time);
+  tell();
 }
 
 function tell() {
-  const { bars, range, digits, hovered } = page;
-  showLegend(bars, hovered < 0 ? bars.all.length - 1 : hovered, digits, width(range.interval) < 86400);
-  showQuote(bars, range, digits);
+  if (!shown?.format) return;
+  const { track: { bars, timeframe }, format, zone, market } = shown;
+  const index = hovered < 0 ? bars.points.length - 1 : hovered;
+  const { time } = bars.points[index];
+  showLegend(bars, index, {
+    when: (moment) => zone.moment(moment, timeframe.hasClock),
+    digits: format.digits,
+    studies: studies.at(time),
+    versus: overlay.track && { exchange: overlay.track.market.exchange, bar: overlay.at(time) },
+  });
+  const price = showQuote(bars, choices.range, format.digits, zone);
+  document.title = `${price} ${market.base_id}/${market.quote_id} · ${market.exchange} · Candlehouse`;
 }
 
-function tellState() {
-  const silent = connection[0] === "live" && page.market && fresh[page.market.exchange] !== true;
-  showState(...(silent ? ["stopped"] : connection));
-}
-
-function cover(sentence, act, label) {
-  byId("cover").hidden = !sentence;
-  byId("cover").replaceChildren(...emptyState(sentence, act, label).children);
-  if (sentence) byId("legend").replaceChildren();
-}
-
-function name(market, range) {
+function name(market, timeframe) {
   const symbol = `${market.base_id}/${market.quote_id}`;
   byId("symbol").textContent = symbol;
-  byId("exchange").textContent = market.exchange;
+  byId("exchange").textContent = market.is_trading === false ? `${market.exchange}, not traded any more` : market.exchange;
   byId("exchange").hidden = false;
-  byId("interval").textContent = `${range.interval} bars`;
-  byId("chart").setAttribute("aria-label", `${symbol} on ${market.exchange}, bars of ${range.interval}, ${range.says}`);
-  document.title = `${symbol} · ${market.exchange} · Candlehouse`;
-  for (const button of byId("ranges").children) button.setAttribute("aria-pressed", String(button.dataset.range === range.name));
-  const { exchange, base_id, quote_id } = market;
-  history.replaceState(null, "", `?${new URLSearchParams({ exchange, base_id, quote_id, range: range.name })}`);
-  localStorage.setItem("market", JSON.stringify({ exchange, base_id, quote_id }));
-  tellState();
+  byId("chart").setAttribute("aria-label", `${symbol} on ${market.exchange}, bars of ${timeframe.name}`);
+  history.replaceState(null, "", writeChoices(choices));
+  keep(location.search);
+  tellStream();
 }
 
-function addRangeButtons() {
-  byId("ranges").replaceChildren(...RANGES.map((range) => {
-    const about = { type: "button", "data-range": range.name, "aria-label": range.says, "aria-pressed": "false" };
-    const button = make("button", about, range.name);
-    button.addEventListener("click", () => page.market && show(page.market, range));
-    return button;
-  }));
-}
-
-const same = (wanted) => (market) => IDENTITY.every((field) => market[field] === wanted?.[field]);
-const formerly = (wanted) => ({ exchange, former }) =>
-  exchange === wanted?.exchange && former.includes(`${wanted?.base_id}/${wanted?.quote_id}`);
-
-// A name that a market bears means that one, any other the one that bore it.
-const named = (markets, wanted) => markets.find(same(wanted)) ?? markets.find(formerly(wanted));
-
-// What the address names, known or not; undefined when it names no market.
-function asked() {
-  const words = new URLSearchParams(location.search);
-  if (!IDENTITY.some((field) => words.has(field))) return undefined;
-  return Object.fromEntries(IDENTITY.map((field) => [field, words.get(field) || "?"]));
-}
-
-function remembered() {
-  try {
-    return JSON.parse(localStorage.getItem("market"));
-  } catch {
-    return undefined;
+function refuse(error) {
+  if (remembered && error.status === 404) {
+    remembered = false;
+    return chooseFirst();
   }
-}
-
-// The one seen last, else a large one that has candles.
-function usualMarket(markets) {
-  const filled = markets.filter((market) => market.last_time !== null);
-  const large = ["USDT", "USD", "USDC"].map((quote) => filled.find(({ base_id, quote_id }) => base_id === "BTC" && quote_id === quote));
-  return named(markets, remembered()) ?? large.find(Boolean) ?? filled[0] ?? markets[0];
-}
-
-function refuse({ exchange, base_id, quote_id }) {
+  if (error.status === undefined || error.status >= 500) return cover(error.message, show);
   byId("symbol").textContent = "Unknown market";
-  const sentence = `${base_id}/${quote_id} on ${exchange} is unknown or no longer traded. Choose a market from the list.`;
-  cover(sentence, () => byId("search").focus(), "Choose a market");
+  byId("exchange").hidden = true;
+  cover(error.message, () => byId("search").focus(), "Choose a market");
 }
 
-async function start() {
-  addRangeButtons();
-  byId("realtime").addEventListener("click", () => plot.toRealTime());
-  document.addEventListener("themechange", () => { plot.recolor(); if (page.bars?.last) plot.draw(page.bars); });
-  watchFills({
-    onStatus: ({ streams }) => {
-      fresh = Object.fromEntries(Object.entries(streams).map(([exchange, stream]) => [exchange, stream.fresh]));
-      tellState();
-    },
-    onProgress: () => page.market && loadHistory({ keepView: true }),
-  });
-  drawWidgets();
-  await chooseFirst();
+function tellStream() {
+  pill.stream = choices.market && (streams[choices.market.exchange] ?? null);
+  pill.tell();
 }
 
+// Other exchanges with this pair, to be compared with.
+async function offer() {
+  const { market } = shown;
+  const found = await api.search(`${market.base_id}/${market.quote_id}`, MOST_OTHERS).catch(() => []);
+  if (shown?.market === market) pickers.offer(found, market, choices.versus);
+}
+
+// For whoever names no market the most traded one.
 async function chooseFirst() {
   try {
-    const markets = await api.markets();
-    if (!markets.length) return cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
-    page.range = rangeNamed(new URLSearchParams(location.search).get("range"));
-    new Search(markets, (market) => show(market, page.range));
-    const wanted = asked();
-    const market = wanted ? named(markets, wanted) : usualMarket(markets);
-    await (market ? show(market, page.range) : refuse(wanted));
+    [choices.market] = await api.search("", 1);
   } catch (error) {
-    cover(error.message, chooseFirst);
+    return cover(error.message, chooseFirst);
   }
+  return choices.market ? show() : cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
+}
+
+function start() {
+  byId("chart").plot = plot; // what is drawn, for whoever asks in the console
+  byId("realtime").addEventListener("click", () => plot.toRealTime());
+  document.addEventListener("themechange", () => {
+    for (const part of [plot, studies, overlay]) part.recolor();
+    if (shown?.format) redraw(0);
+  });
+  addEventListener("popstate", () => apply(readChoices(location.search)));
+  tellControls();
+  plot.logarithmic(choices.log);
+  if (choices.market) show();
+  else chooseFirst();
+  watchFills({
+    onStatus: (told) => { streams = told.streams; tellStream(); },
+    onFailure: () => feed.doubt(),
+    onProgress: () => shown?.mender.hurry(),
+  });
+  drawWidgetsWhenSeen();
 }
 
 start();
