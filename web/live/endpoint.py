@@ -8,6 +8,7 @@ import structlog
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from common.errors import BadInput, CandlehouseError
+from common.interval import Interval
 from web.deps import Deps, Stored
 from web.errors import NotFound
 from web.live.client import Client
@@ -77,10 +78,13 @@ class Conversation:
 
     async def _subscribe(self, asked: Asked) -> None:
         market = await self._market(asked)
-        topic = Topic(market.instrument.key, asked.interval)
-        if len(self._topics) >= MOST_SUBSCRIPTIONS and topic not in self._topics:
+        topic = Topic(market.instrument.key, asked.interval, market.id)
+        held = self._held(topic.key, topic.interval)
+        if len(self._topics) >= MOST_SUBSCRIPTIONS and not held:
             allowed = f"at most {MOST_SUBSCRIPTIONS} subscriptions on one connection"
             raise BadInput("event_type", f"Too many subscriptions: {allowed}.", allowed)
+        if held and held != topic:  # another market bears this name by now
+            self._leave(held)
         names = self._topics[topic] = _names(market, asked)
         if self._tags:
             await self._reply(subscribed(asked, names))
@@ -88,10 +92,12 @@ class Conversation:
 
     async def _unsubscribe(self, asked: Asked) -> None:
         topic = await self._topic(asked)
-        names = self._topics.pop(topic, None) if topic else None
-        if topic and names:
-            self._hub.unsubscribe(self.client, topic)
+        names = self._leave(topic) if topic else None
         await self._reply(unsubscribed(asked, names, tags=self._tags))
+
+    def _leave(self, topic: Topic) -> dict[str, str]:
+        self._hub.unsubscribe(self.client, topic)
+        return self._topics.pop(topic)
 
     async def _status(self, asked: AskedStatus) -> None:
         """Whoever asks for this is no old client, so it is always answered."""
@@ -106,15 +112,18 @@ class Conversation:
         await self._reply({"event": event, "data_type": "status", "exchange": asked.exchange})
 
     async def _topic(self, asked: Asked) -> Topic | None:
-        """What `asked` names, without a look into the database where its names are the normalised ones."""
+        """Its subscription, without a look into the database where its names are the normalised ones."""
         key = f"{asked.exchange}:{asked.market_type}:{asked.base_id}/{asked.quote_id}"
-        if (topic := Topic(key, asked.interval)) in self._topics:
-            return topic
+        if held := self._held(key, asked.interval):
+            return held
         try:
             market = await self._market(asked)
         except NotFound:
             return None
-        return Topic(market.instrument.key, asked.interval)
+        return self._held(market.instrument.key, asked.interval)
+
+    def _held(self, key: str, interval: Interval) -> Topic | None:
+        return next((one for one in self._topics if one[:2] == (key, interval)), None)
 
     async def _market(self, asked: Asked) -> Stored:
         return await find_market(self._deps, asked.exchange, asked.base_id, asked.quote_id, asked.market_type)

@@ -9,10 +9,14 @@ from common.market import Bar, Instrument
 
 
 class Topic(NamedTuple):
-    """One market at one interval; `key` is Instrument.key."""
+    """One market at one interval: `key` is its Instrument.key when it was subscribed to, `market` its id then.
+
+    Another market may bear the name later, and is another topic.
+    """
 
     key: str
     interval: Interval
+    market: int
 
 
 class Shape(NamedTuple):

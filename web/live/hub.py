@@ -56,7 +56,7 @@ class Hub:
 
     async def subscribe(self, client: Client, market: Stored, interval: Interval, shape: Shape) -> None:
         """From now on `client` is told of every change; first of the bar as it is."""
-        topic = Topic(market.instrument.key, interval)
+        topic = Topic(market.instrument.key, interval, market.id)
         board = self._boards.get(topic) or self._make(topic, market)
         with board.kept():
             if not board.ready:

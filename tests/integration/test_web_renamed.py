@@ -1,0 +1,35 @@
+"""Whoever listens to a market is told of that one, and whoever asks by a name of the one that bears it now."""
+
+from dataclasses import replace
+
+from app.stores.database import Database
+from app.stores.symbols import SymbolStore
+from tests.fixtures.web import BTC, NOW_MS
+from tests.integration.test_web_live import MINUTE, SUBSCRIBE, Live, bar, hear, live, say, text_of
+
+__all__ = ["live"]
+
+RENAMED, LATER = replace(BTC, base="XBT"), replace(BTC, native="BTC2USDT")
+
+
+async def test_a_board_goes_on_with_its_market_and_a_name_used_again_has_another(
+    live: Live, database: Database
+) -> None:
+    async with live.client() as before, live.client() as after:
+        await live.stream(bar(MINUTE, 101))
+        await say(before, SUBSCRIBE)
+        assert await hear(before) == text_of(bar(MINUTE, 101))
+        await SymbolStore(database).upsert("binance", [RENAMED, LATER], NOW_MS + 1)
+        await live.stream(bar(MINUTE, 102), market=RENAMED)
+        assert await hear(before) == text_of(bar(MINUTE, 102))
+        await live.stream(bar(MINUTE, 7), market=LATER)
+        await say(after, SUBSCRIBE)
+        assert await hear(after) == text_of(bar(MINUTE, 7))
+        await live.stream(bar(MINUTE, 103), market=RENAMED)
+        await live.stream(bar(MINUTE, 8), market=LATER)
+        assert [await hear(before), await hear(after)] == [text_of(bar(MINUTE, 103)), text_of(bar(MINUTE, 8))]
+        await say(before, SUBSCRIBE)
+        assert await hear(before) == text_of(bar(MINUTE, 8))
+        await live.stream(bar(MINUTE, 104), market=RENAMED)
+        await live.stream(bar(MINUTE, 9), market=LATER)
+        assert await hear(before) == text_of(bar(MINUTE, 9)), "the name is told of once, as it is asked for"
