@@ -18,10 +18,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import keys
 from common.errors import Retryable
-from web import origins
+from web import origins, visitors
 from web.deps import Deps
 from web.errors import refusal
 from web.guesses import Guesses
+from web.lasting import POLICY_VIOLATION, while_opened
 from web.rates import Rates
 from web.visitors import Visitor, Visitors, shown
 
@@ -31,7 +32,6 @@ OPEN, OPEN_FOLDER = ("/health", "/sign-in"), "/static/"
 LEAVING = "/sign-out"
 KEYS_FOLDER = "/api/keys"
 ALLOWED = "Authorization: Bearer followed by the token or a key"
-POLICY_VIOLATION = 1008
 
 
 class Door:
@@ -49,11 +49,19 @@ class Door:
         asked = HTTPConnection(scope)
         answer = await self._answer(asked)
         if answer is None:
-            await self._app(scope, receive, _shared(asked, send))
+            await self._serve(asked, receive, _shared(asked, send))
         elif scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         else:
             await answer(scope, receive, _shared(asked, send))
+
+    async def _serve(self, asked: HTTPConnection, receive: Receive, send: Send) -> None:
+        visitor: Visitor | None = getattr(asked.state, "visitor", None)
+        served = self._app(asked.scope, receive, send)
+        if asked.scope["type"] != "websocket" or visitor is None or visitor.key is None:
+            return await served
+        deps: Deps = asked.app.state.deps
+        await while_opened(served, lambda: self._visitors.is_still_let_in(visitor, deps), visitors.KEPT_S, send)
 
     async def _answer(self, asked: HTTPConnection) -> Response | None:
         """What keeps the request outside; None lets it in."""

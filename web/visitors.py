@@ -5,6 +5,7 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+import structlog
 from starlette.requests import HTTPConnection
 
 from app.keys import Key, Scope, digest
@@ -12,8 +13,12 @@ from common.errors import Retryable
 from web import session
 from web.deps import Deps
 
-#: So long it takes at most until a revoked key opens nothing any more.
-KEPT_S = 10.0
+log = structlog.get_logger(__name__)
+
+#: So long it takes at most until a revoked key opens nothing any more; and where the database is away meanwhile.
+KEPT_S, TRUSTED_S = 10.0, 3600.0
+#: How often at most it is noted that a key was used.
+NOTED_S = 60.0
 #: Keys, right and wrong, that are remembered so long.
 MOST_REMEMBERED = 1000
 
@@ -26,18 +31,25 @@ class Visitor(NamedTuple):
 
 
 class Visitors:
-    """Keys are looked up in the database and remembered for a moment, that there is none as well."""
+    """Keys are looked up in the database and remembered for a moment, that there is none as well.
 
-    def __init__(self, now_s: Callable[[], float] = time.time) -> None:
+    Cookies end by the time of day; for what is remembered there is a clock that nobody sets.
+    """
+
+    def __init__(
+        self, now_s: Callable[[], float] = time.time, steady_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._now_s = now_s
+        self._steady_s = steady_s
         self._remembered: dict[bytes | int, tuple[Key | None, float]] = {}
+        self._noted_s: dict[int, float] = {}
 
     async def showing(self, given: str, deps: Deps) -> Visitor | None:
         """Whose token or key `given` is; None where it is nobody's. Raises Retryable while nobody can tell."""
         if deps.token and session.same(given, deps.token.get_secret_value()):
             return Visitor(Scope.ADMIN)
         place = digest(given)
-        return self._visitor(await self._key(place, lambda: deps.keys.by_digest(place), deps), deps)
+        return await self._visitor(await self._key(place, lambda: deps.keys.by_digest(place)), deps)
 
     async def signed_in(self, asked: HTTPConnection, deps: Deps) -> Visitor | None:
         """Whose cookie comes along."""
@@ -49,10 +61,20 @@ class Visitors:
         if not name or len(name) > 9:
             return None
         number = int(name)
-        key = await self._key(number, lambda: deps.keys.by_number(number), deps)
+        key = await self._numbered(number, deps)
         if key is None or not session.holds(cookie, key.digest.hex(), self._now_s()):
             return None
-        return self._visitor(key, deps)
+        return await self._visitor(key, deps)
+
+    async def is_still_let_in(self, visitor: Visitor, deps: Deps) -> bool:
+        """Whether the key that let `visitor` in would do so now; as before while nobody can tell."""
+        if visitor.key is None:
+            return True
+        try:
+            key = await self._numbered(visitor.key.id, deps)
+        except Retryable:
+            return visitor.key.opens(deps.clock.now_ms())
+        return key is not None and key.opens(deps.clock.now_ms())
 
     def cookie(self, visitor: Visitor, deps: Deps) -> str:
         """What a browser of `visitor` keeps."""
@@ -61,27 +83,35 @@ class Visitors:
         token = deps.token.get_secret_value() if deps.token else ""
         return session.begin(session.TOKEN, token, self._now_s())
 
-    async def _key(self, place: bytes | int, ask: Callable[[], Awaitable[Key | None]], deps: Deps) -> Key | None:
+    async def _numbered(self, number: int, deps: Deps) -> Key | None:
+        return await self._key(number, lambda: deps.keys.by_number(number))
+
+    async def _key(self, place: bytes | int, ask: Callable[[], Awaitable[Key | None]]) -> Key | None:
         known, since_s = self._remembered.get(place, (None, float("-inf")))
-        if self._now_s() - since_s < KEPT_S:
+        if self._steady_s() - since_s < KEPT_S:
             return known
         try:
             key = await ask()
-            if key:
-                await deps.keys.used(key.id, deps.clock.now_ms())
         except Retryable:
-            if known is None:
+            if known is None or self._steady_s() - since_s >= TRUSTED_S:
                 raise
-            return known  # while the database is away nobody is shut out who was let in before
+            return known  # while the database is away nobody is shut out who was let in a while before
         self._remembered.pop(place, None)
-        self._remembered[place] = key, self._now_s()
+        self._remembered[place] = key, self._steady_s()
         while len(self._remembered) > MOST_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
         return key
 
-    @staticmethod
-    def _visitor(key: Key | None, deps: Deps) -> Visitor | None:
-        return Visitor(key.scope, key) if key and key.opens(deps.clock.now_ms()) else None
+    async def _visitor(self, key: Key | None, deps: Deps) -> Visitor | None:
+        if key is None or not key.opens(deps.clock.now_ms()):
+            return None
+        if self._steady_s() - self._noted_s.get(key.id, float("-inf")) >= NOTED_S:
+            self._noted_s[key.id] = self._steady_s()
+            try:
+                await deps.keys.used(key.id, deps.clock.now_ms())
+            except Retryable as error:  # a database that is full can still be read
+                log.warning("That a key was used is not noted", key=key.id, reason=str(error))
+        return Visitor(key.scope, key)
 
 
 def shown(asked: HTTPConnection) -> str | None:

@@ -1,6 +1,5 @@
 """Keys of one's own: what each may do, how much of it, and when it ends."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +14,6 @@ from websockets.exceptions import InvalidStatus
 from app.keys import Scope, Wish, digest, new_key
 from app.stores.database import Database
 from app.stores.keys import KeyStore
-from common.errors import Retryable
 from tests.fixtures.command_line import CommandLine, candlehouse
 from tests.fixtures.postgres import run_apart
 from tests.fixtures.simulator import simulator
@@ -120,20 +118,20 @@ async def test_a_person_signs_in_with_a_key_and_may_do_what_it_may(closed: Deps,
 
 async def test_a_session_ends_with_its_key(deps: Deps, keys: KeyStore, database: Database) -> None:
     now = Now()
-    visitors = Visitors(now)
+    known = Visitors(now, now)
     number = await keys.add(Wish("x", Scope.READ, 600, 0), digest("ch_x"), NOW_MS)
-    visitor = await visitors.showing("ch_x", deps)
+    visitor = await known.showing("ch_x", deps)
     assert visitor and visitor.key
     scope = {
         "type": "http",
-        "headers": [(b"cookie", f"{session.COOKIE}={visitors.cookie(visitor, deps)}".encode())],
+        "headers": [(b"cookie", f"{session.COOKIE}={known.cookie(visitor, deps)}".encode())],
     }
     asked = Request(scope)
-    assert await visitors.signed_in(asked, deps)
+    assert await known.signed_in(asked, deps)
     assert await keys.revoke(number, NOW_MS)
     now.s += KEPT_S
-    assert await visitors.signed_in(asked, deps) is None
-    assert await visitors.showing("ch_x", deps) is None
+    assert await known.signed_in(asked, deps) is None
+    assert await known.showing("ch_x", deps) is None
 
 
 async def test_an_expired_key_opens_nothing(deps: Deps, keys: KeyStore, clock: SetClock) -> None:
@@ -152,31 +150,6 @@ async def test_a_key_asks_no_more_often_than_it_may_and_shuts_no_other_out(deps:
         assert 0 < int(found[-1].headers["Retry-After"]) <= 12
         assert found[-1].json()["detail"].startswith("This key may make 5 requests a minute: ask again in ")
         assert (await web.get("/api/test", headers=bearer(other))).status_code == 200
-
-
-async def test_while_the_database_is_away_those_who_were_let_in_before_still_are(
-    deps: Deps, keys: KeyStore
-) -> None:
-    now = Now()
-    visitors = Visitors(now)
-    key = await key_of(keys, Scope.READ)
-    assert await visitors.showing(key, deps)
-
-    class Away:
-        async def by_digest(self, _: bytes) -> Any:
-            raise Retryable("The database does not answer.")
-
-        by_number = used = by_digest
-
-    away = replace(deps, keys=Away())
-    now.s += 10 * KEPT_S
-    assert await visitors.showing(key, away)
-    with pytest.raises(Retryable):
-        await visitors.showing("ch_another", away)
-    async with rest(away) as web:
-        answer = await web.get("/api/test", headers=bearer("ch_another"))
-        assert (answer.status_code, answer.json()["detail"]) == (503, "The database does not answer.")
-        assert (await web.get("/api/test", headers=bearer(TOKEN))).status_code == 200
 
 
 async def test_a_websocket_opens_with_a_key_that_reads(deps: Deps, keys: KeyStore) -> None:
