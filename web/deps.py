@@ -19,6 +19,7 @@ from common.interval import Interval
 from common.market import Bar, Instrument
 from common.span import Span
 from common.timeframe import Timeframe
+from web.fetches import Fetches
 
 
 class Stored(Protocol):
@@ -41,6 +42,9 @@ class Symbols(Protocol):
 
     async def version(self) -> int:
         """Another number whenever a name means another market."""
+
+    async def counts(self) -> Mapping[str, int]:
+        """By exchange, how many markets trade."""
 
 
 class Candles(Protocol):
@@ -230,6 +234,7 @@ class Deps:
     heartbeat: Callable[[str], Awaitable[Mapping[str, str]]]
     budget: Callable[[str], Awaitable[BudgetState]]
     jobs: Callable[[], Awaitable[list[FetchProgress]]]
+    fetches: Fetches
     figures: Figures
     room: Callable[[], Awaitable[Room]]
     traded: Callable[[Sequence[int], int], Awaitable[Mapping[int, float]]]

@@ -63,6 +63,11 @@ async def coverage(request: Request) -> HTMLResponse:
     return _page(request, "coverage.html")
 
 
+@router.get("/view/status")
+async def status(request: Request) -> HTMLResponse:
+    return _page(request, "status.html")
+
+
 def _page(request: Request, template: str, **more: Any) -> HTMLResponse:
     signed_in = session.COOKIE in request.cookies
     exchanges = request.app.state.deps.exchanges

@@ -42,6 +42,9 @@ class RememberedSymbols:
     async def now(self, symbol_ids: Iterable[int]) -> Mapping[int, Stored]:
         return await self._symbols.now(symbol_ids)
 
+    async def counts(self) -> Mapping[str, int]:
+        return await self._symbols.counts()
+
     async def version(self) -> int:
         """As it was a second ago at most."""
         if self._version is None or self._now_s() - self._asked_s >= ASKED_EVERY_S:

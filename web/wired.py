@@ -25,6 +25,7 @@ from app.stores.redis_errors import translated
 from app.stores.revisions import RevisionStore
 from common.clock import Clock
 from web.deps import Deps, FetchProgress, Rows
+from web.fetches import Fetches, WiredFetches, ordering
 from web.figures import WiredFigures
 from web.remembered import RememberedSymbols
 
@@ -74,15 +75,19 @@ async def open_wired() -> AsyncIterator[Deps]:
         stores = await stack.enter_async_context(wiring.open_stores(settings, pool_size=POOL_SIZE, role="web"))
         redis = await stack.enter_async_context(wiring.open_redis(settings))
         broker = await stack.enter_async_context(Redis.from_url(settings.celery_broker_url))
+        clock = wiring.clock(settings)
+        disk = partial(room, settings, stores.db)
+        fetches = WiredFetches(stores, lambda: settings, clock, lambda: disk(clock.now_ms()), ordering(redis))
         deps = deps_of(
             stores,
             redis,
-            wiring.clock(settings),
+            clock,
             wiring.known_exchanges(settings),
             settings.streaming,
-            room=lambda: room(settings, stores.db, wiring.clock(settings).now_ms()),
+            room=lambda: disk(clock.now_ms()),
             token=settings.web_token,
             broker=broker,
+            fetches=fetches,
             egress=settings.egress_address,
         )
         yield replace(deps, is_public=settings.public, hosts=settings.hosts, origins=settings.origins)
@@ -98,6 +103,7 @@ def deps_of(
     room: Callable[[], Awaitable[Room]],
     token: SecretStr | None,
     broker: Redis,
+    fetches: Fetches,
     egress: str = "",
 ) -> Deps:
     """What the web needs, over the stores of one database and one Redis."""
@@ -118,6 +124,7 @@ def deps_of(
         heartbeat=partial(heartbeat.told, redis),
         budget=partial(budget_state, redis, clock=clock, egress=egress),
         jobs=_jobs(stores.plan),
+        fetches=fetches,
         figures=WiredFigures(stores, redis, broker, exchanges),
         room=room,
         traded=partial(streamed.traded, stores.db),

@@ -96,6 +96,30 @@ def _next_minute(ms: int) -> int:
     return floor_minute(ms + MINUTE_MS - 1)
 
 
+def reached(exchange: Exchange, span: Span, now_ms: int) -> tuple[Span, str]:
+    """What REST serves of `span`, and a sentence where that is not all; BadInput where it is nothing."""
+    found = within_reach(exchange, span, now_ms)
+    serves = f"{exchange.name} serves only its newest {exchange.limits.reach_minutes} minutes by REST"
+    if found.is_empty():
+        raise BadInput("end", f"{serves}: nothing of this can be asked for; candlehouse import takes files.")
+    if found == span:
+        return span, ""
+    return found, f"{serves}: what is before {time_text(found.start_ms)} is not asked for."
+
+
+def kept(horizons: Mapping[int, int], markets: int, span: Span) -> str:
+    """What retention has no place for, in a sentence; BadInput where that is all of it."""
+    late = [ms for ms in horizons.values() if ms > span.start_ms]
+    if not late:
+        return ""
+    before = f"keep no minutes before {time_text(min(late))} or later (retention)"
+    if sum(ms >= span.end_ms for ms in late) == markets:
+        word = "market" if markets == 1 else "markets"
+        raise BadInput("end", f"These {markets:,} {word} {before}: nothing is asked for.")
+    whole = f"{markets:,} market{'s' * (markets != 1)}"
+    return f"{len(late)} of {whole} {before}: what is older is not asked."
+
+
 def within_reach(exchange: Exchange, span: Span, now_ms: int) -> Span:
     """The part of `span` that the exchange's REST still serves, with time left to ask for it."""
     if exchange.limits.reach_minutes is None:

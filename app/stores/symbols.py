@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 LISTING_LOCK = 7_310_012
 _NAMES = ("base_id", "quote_id", "symbol", "native_base", "native_quote")
 _REFRESHED = (*_NAMES, "is_trading", "tick_size", "last_seen")
+_COUNTS = "SELECT exchange, count(*) FROM symbol_exchange WHERE is_trading AND delisted_at IS NULL GROUP BY 1"
 _DISPUTED = (
     "It is listed under a name that an imported market has, and keeps its own; "
     "where they are one market, candlehouse rename joins them"
@@ -80,6 +81,12 @@ class SymbolStore:
         """Another number whenever names or ids have changed."""
         async with self._db.connection() as connection:
             return int(await connection.fetchval("SELECT version FROM symbols_version"))
+
+    async def counts(self) -> dict[str, int]:
+        """By exchange, how many markets trade."""
+        async with self._db.connection() as connection:
+            rows = await connection.fetch(_COUNTS)
+        return {row[0]: row[1] for row in rows}
 
     async def find(self, exchange: str, base: str, quote: str, market_type: str = "spot") -> StoredSymbol | None:
         """By common names, by the exchange's own codes, or by what they were before."""

@@ -1,6 +1,6 @@
 """`fetch`: plan history, have the workers get it, and show how far they are; with freqtrade's flags too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -114,10 +114,11 @@ def _names(
 async def _fetch(asking: _Asking, shown: Display) -> int:
     exchange = asking.exchange
     async with open_desk(load_settings(), "fetch") as desk:
-        span = _reached(shown, exchange, asking.span, desk.clock.now_ms())
+        span, unreached = asked.reached(exchange, asking.span, desk.clock.now_ms())
+        _say(shown, unreached)
         chosen = await _choose(desk, asking)
         ids = [one.id for one in chosen]
-        _tell_horizons(shown, await desk.stores.retention.horizons(ids), len(ids), span)
+        _say(shown, asked.kept(await desk.stores.retention.horizons(ids), len(ids), span))
         if asking.dry_run:
             tell_room(await desk.room(), await foretell(desk, exchange, chosen, span, shown), shown)
             return 0
@@ -154,27 +155,6 @@ async def _erase(desk: Desk, chosen: Sequence[StoredSymbol], asking: _Asking, sh
     shown.say(f"Deleted {what}.", deleted=candles)
 
 
-def _reached(shown: Display, exchange: Exchange, span: Span, now_ms: int) -> Span:
-    """Say what the exchange's REST does not serve; BadInput when that is all."""
-    reached = asked.within_reach(exchange, span, now_ms)
-    serves = f"{exchange.name} serves only its newest {exchange.limits.reach_minutes} minutes by REST"
-    if reached.is_empty():
-        raise BadInput("end", f"{serves}: nothing of this can be asked for; candlehouse import takes files.")
-    if reached != span:
-        shown.say(f"{serves}: what is before {asked.time_text(reached.start_ms)} is not asked for.")
-    return reached
-
-
-def _tell_horizons(shown: Display, horizons: Mapping[int, int], markets: int, span: Span) -> None:
-    """Say what retention has no place for; BadInput when that is all."""
-    late = [ms for ms in horizons.values() if ms > span.start_ms]
-    if not late:
-        return
-    kept = f"keep no minutes before {asked.time_text(min(late))} or later"
-    if sum(ms >= span.end_ms for ms in late) == markets:
-        raise BadInput(
-            "end", f"These {counted(markets, 'market')} {kept} or later (retention): nothing is asked for."
-        )
-    shown.say(
-        f"{len(late)} of {counted(markets, 'market')} {kept} or later (retention): what is older is not asked."
-    )
+def _say(shown: Display, sentence: str) -> None:
+    if sentence:
+        shown.say(sentence)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from tests.fixtures.browser import DESKTOP, PHONE, browser_page
 
-PAGES = {"chart": "/view/wschart", "analytics": "/view/analytics/general", "coverage": "/view/coverage"}
+PAGES = {
+    "chart": "/view/wschart",
+    "analytics": "/view/analytics/general",
+    "coverage": "/view/coverage",
+    "status": "/view/status",
+}
 
 
 async def take(url: str, folder: Path) -> None:
@@ -15,6 +20,8 @@ async def take(url: str, folder: Path) -> None:
             for theme in ("dark", "light"):
                 async with browser_page(size, theme) as seen:
                     await seen.page.goto(url.rstrip("/") + path)
+                    if name == "chart":
+                        await seen.page.locator("#widgets").scroll_into_view_if_needed()
                     await seen.until("[...document.querySelectorAll('.figure')].every(box => box.children.length)")
                     file = folder / f"{name}-{size_name}-{theme}.png"
                     await seen.page.screenshot(path=file, full_page=True)

@@ -232,6 +232,9 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
     routes = (
         "ohlcvs",
         "events",
+        "exchanges",
+        "jobs",
+        "jobs/{number}",
         "keys",
         "keys/{number}",
         "revisions",

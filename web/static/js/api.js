@@ -14,13 +14,15 @@ export class Refusal extends Error {
 
 async function ask(path, options) {
   const answer = await fetch(ROOT + path, options).catch(() => { throw new Refusal(UNREACHABLE); });
-  if (answer.status === 401) location.assign(`${ROOT}sign-in?next=${encodeURIComponent(here())}`);
+  // Whoever writes is told first, so that nothing that was typed is lost.
+  if (answer.status === 401 && !options) location.assign(signIn());
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refusal(body.detail ?? `The server answered ${answer.status}.`, answer.status);
   return body;
 }
 
 // This page as its address is without what a proxy puts before it.
+export const signIn = () => `${ROOT}sign-in?next=${encodeURIComponent(here())}`;
 const here = () => `/${location.pathname.slice(ROOT.length)}${location.search}`;
 
 export const chartOf = (market) => `${ROOT}view/wschart?${new URLSearchParams(named(market))}`;
@@ -44,6 +46,17 @@ export async function status() {
   skewMs = told.now - Date.now();
   return told;
 }
+
+export const exchanges = () => get("api/exchanges");
+export const events = (exchange, limit) => get("api/events", { limit, ...(exchange && { exchange }) });
+export const jobs = () => get("api/jobs");
+export const ready = () => fetch(`${ROOT}ready`).then((answer) => answer.json()).catch(() => { throw new Refusal(UNREACHABLE); });
+
+// `start` and `end` are ms, the end excluded.
+export const beginFetch = (wish) => ask("api/jobs", {
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wish),
+});
+export const cancelFetch = (number) => ask(`api/jobs/${number}`, { method: "DELETE" });
 
 // The server's clock as far as its last status told, ms.
 let skewMs = 0;
