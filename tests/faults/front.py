@@ -47,6 +47,8 @@ class Front:
         self._routes: set[_Route] = set()
         self._carrying: set[asyncio.Task[None]] = set()
         self._is_quiet = self._stalls = False
+        #: How many answers stopped in their middle.
+        self.stalled = 0
         self._tls_port = self.port = 0
 
     @property
@@ -139,6 +141,7 @@ class _Stalling(_Route):
                 if is_answer and not is_socket and self._front.is_stalling:
                     data = data[: (data.find(b"\r\n\r\n") + 4 + len(data)) // 2]
                     self.lives.clear()
+                    self._front.stalled += 1
                 writer.write(data)
                 await writer.drain()
                 await self.lives.wait()

@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import redis.asyncio
 
 from tests.faults.live_plan import Blow
 from tests.fixtures.full import full_redis, unsaved_redis
+from tests.fixtures.live import eventually
 
 if TYPE_CHECKING:
     from tests.faults.live_play import LivePlay
@@ -25,6 +27,8 @@ NOTICE_S = 120
 HANGS_S = 8
 #: Real seconds after which a role that has just been started holds what it needs.
 SETTLED_S = 15
+#: Real seconds within which a blow must have met somebody; what PostgreSQL says on a full disk.
+STRUCK_S, FULL = 60, "No space left on device"
 _CUT = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()
 """
@@ -86,6 +90,7 @@ async def _way_struck(play: "LivePlay", blow: Blow) -> AsyncIterator[None]:
         case Blow.HALF_ANSWER:
             play.front.stalls(on=True)
             play.simulator.fault(play.round.exchange, "disconnect")
+            await eventually(partial(_holds, lambda: play.front.stalled), STRUCK_S)
             yield
             play.front.stalls(on=False)
         case Blow.CERTIFICATE | Blow.HANDSHAKE:
@@ -153,11 +158,15 @@ async def _server_struck(play: "LivePlay", blow: Blow) -> AsyncIterator[None]:
                 yield
                 return
             balloon = _fill(play.servers.disk)
+            await eventually(partial(_holds, lambda: FULL in postgres.log.read_text()), STRUCK_S)
             yield
             balloon.unlink()
-            for server in (postgres, cache):  # what its own full disk ended, a supervisor starts again
-                if server.has_ended():
-                    await server.start()
+            if postgres.has_ended():  # a supervisor starts it again
+                await postgres.start()
+
+
+async def _holds(what: Callable[[], object]) -> object:
+    return what()
 
 
 def _fill(folder: Path) -> Path:

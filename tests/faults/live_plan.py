@@ -33,7 +33,7 @@ class Blow(StrEnum):
     EMPTIED_REDIS = "Redis is killed and has lost everything"
     FULL_REDIS = "Redis has no memory left"
     UNSAVED_REDIS = "Redis cannot write its files"
-    FULL_DISK = "the disk of both servers is full"
+    FULL_DISK = "PostgreSQL's disk is full"
     FULL_LOGS = "every role is killed, and starts with its log on a full disk"
     HOUR = "PostgreSQL is killed and away for an hour"
 

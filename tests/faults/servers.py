@@ -70,7 +70,7 @@ class KillableServer:
 
 @dataclass(frozen=True)
 class Servers:
-    """`disk` is a small one of their own, where we may have one."""
+    """`disk` is a small one of PostgreSQL's own, where we may have one."""
 
     postgres: KillableServer
     redis: KillableServer
@@ -87,16 +87,16 @@ class Servers:
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path | None]:
-    """Mounted at `folder`; None where this user may not mount."""
-    folder.mkdir()
+    """Mounted at `folder`, which is made; None where this user may not mount."""
+    folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=755", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
-        yield None
-        return
+    mounted = not os.geteuid() and not subprocess.run(mount, check=False, capture_output=True).returncode
+    server_user().own(folder)
     try:
-        yield folder
+        yield folder if mounted else None
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @asynccontextmanager

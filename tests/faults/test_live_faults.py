@@ -119,7 +119,7 @@ def places(rows: Rows) -> dict[tuple[str, int], list[float]]:
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
 async def test_whatever_breaks_around_a_live_feed_everybody_ends_with_the_truth(seed: int, folder: Path) -> None:
     round_, began_s = live_round_of(seed), time.monotonic()
-    with running_simulator(Clock(RATE, now_ms())) as simulator, small_disk(folder / "servers") as disk:
+    with running_simulator(Clock(RATE, now_ms())) as simulator, small_disk(folder / "servers/postgres") as disk:
         async with (
             running_servers(folder / "servers", disk) as servers,
             Front(simulator.port, folder).running() as front,
