@@ -64,12 +64,12 @@ class MemoryBudget:
         self._spent = {
             name: one
             for name, one in self._spent.items()
-            if one.answered_ms is None or one.answered_ms > now_ms - WINDOW_MS
+            if one.answered_ms is None or abs(one.answered_ms - now_ms) < WINDOW_MS  # the clock may be set back
         }
         used = sum(one.weight for one in self._spent.values())
         if not used or used + wanted.weight <= self._limit:
-            if self._a_second and self._paced_ms > now_ms:
-                return self._paced_ms - now_ms
+            if self._a_second and 0 < (wait_ms := self._paced_ms - now_ms) <= WINDOW_MS:
+                return wait_ms
             if self._a_second:
                 self._paced_ms = now_ms + ceil(1000 * wanted.weight / self._a_second)
             self._spent[wanted.id] = _Spent(wanted.weight, None)

@@ -63,6 +63,28 @@ class PatientClock(LeapClock):
         self.moment_ms = max(self.moment_ms, until_ms)
 
 
+class TurnClock(PatientClock):
+    """Sleeps end one after the other, as in real time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._until_ms = dict[asyncio.Task[None] | None, float]()
+
+    async def sleep(self, seconds: float) -> None:
+        until_ms, task = self.moment_ms + seconds * 1000, asyncio.current_task()
+        self._until_ms[task] = until_ms
+        self.awake.discard(task)
+        while self._is_early(until_ms):  # noqa: ASYNC110 - nobody says so
+            await asyncio.sleep(0)
+        del self._until_ms[task]
+        self.awake.add(task)
+        self.moment_ms = max(self.moment_ms, until_ms)
+
+    def _is_early(self, until_ms: float) -> bool:
+        is_anybody_awake = any(task and not task.done() for task in self.awake)
+        return is_anybody_awake or min(self._until_ms.values()) < until_ms
+
+
 class StepClock(LeapClock):
     """A sleep ends when it is let go."""
 
@@ -209,6 +231,37 @@ async def test_where_the_exchange_limits_the_second_too_no_second_holds_more(mak
     seconds = [sum(w for ms, w in spent if start <= ms < start + 1000) for start, _ in spent]
     assert (len(spent), max(seconds) <= 10 + 4) == (30, True), "the last to begin may weigh beyond its end"
     assert 5_000 <= max(spent)[0] - min(spent)[0] < 12_000, "60 units, ten a second"
+
+
+async def test_what_is_live_is_served_before_history_where_the_second_is_limited_too(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    clock, served = TurnClock(), list[Priority]()
+
+    async def ask(priority: Priority, after_s: float, times: int) -> None:
+        budget = RedisBudget(redis_client, "okx", 600, clock, "", 1.0)
+        await clock.sleep(after_s)
+        for _ in range(times):
+            await budget.settle(await budget.acquire(1, priority))
+            served.append(priority)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for _ in range(8):
+            tasks.create_task(ask(Priority.HISTORY, 0, 5))
+        tasks.create_task(ask(Priority.LIVE, 5, 10))
+    first = served.index(Priority.LIVE)
+    assert served[first:].index(Priority.HISTORY) == 10, served
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_as_long(make: Make) -> None:
+    clock = LeapClock()
+    budget = make(100, clock, 10.0)()
+    for _ in range(3):
+        await budget.settle(await budget.acquire(1))
+    clock.moment_ms -= 3_600_000
+    set_ms = clock.now_ms()
+    await budget.settle(await budget.acquire(1))
+    assert clock.now_ms() - set_ms <= WINDOW_S * 1000
 
 
 async def test_what_is_live_is_served_before_history_that_has_waited_longer(

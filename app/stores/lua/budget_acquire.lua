@@ -51,6 +51,10 @@ if used + ahead + weight <= limit or (used == 0 and ahead == 0) then
   if per_second > 0 then
     -- One after the other, evenly: then no second holds more, wherever it begins.
     local paced = tonumber(plain.paced or '0')
+    -- A clock that was set back cannot have everybody wait for it.
+    if paced > now + WINDOW_S * 1000 then paced = 0 end
+    -- The next turn is for what is live, as far as its half goes; where it does not come, history has the one after.
+    if who == 'history' then paced = paced + math.ceil(1000 * math.min(waiting.live, share) / per_second) end
     if paced > now then return wait(paced - now) end
     redis.call('HSET', key, 'paced', now + math.ceil(1000 * weight / per_second))
   end
