@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
@@ -79,7 +80,7 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (*_LOST, *_REFUSED, *_UNABLE, asyncpg.InterfaceError, DBAPIError) as error:
+        except (*_LOST, *_REFUSED, *_UNABLE, PoolTimeoutError, asyncpg.InterfaceError, DBAPIError) as error:
             meaning = self._meaning(error)
             if meaning is None:
                 raise
@@ -89,6 +90,8 @@ class Database:
         """What a driver's error says in our words; None for one that is a fault of the program."""
         if isinstance(error, DBAPIError) and error.orig is not None:
             error = error.orig.__cause__ or error.orig
+        if isinstance(error, PoolTimeoutError):
+            return Retryable(f"PostgreSQL at {self._address} is busy: this process has no connection free.")
         if isinstance(error, _REFUSED):
             return Rejected(f"PostgreSQL at {self._address} refuses: {error}")
         # asyncpg says InterfaceError of a connection that it found closed, and of wrong arguments alike.

@@ -52,6 +52,21 @@ async def test_a_lost_connection_is_retryable_and_the_next_try_succeeds(database
     assert (await store.write([row])).changed == 1
 
 
+async def test_who_waits_too_long_for_a_connection_may_ask_again(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = open_database(postgres_url, pool_size=1)
+    monkeypatch.setattr(database.engine.pool, "_timeout", 0.05)
+    async with database.connection():
+        with pytest.raises(Retryable, match="has no connection free"):
+            async with database.begin():
+                pass
+        with pytest.raises(Retryable, match="has no connection free"):
+            await SymbolStore(database).load()
+    assert await SymbolStore(database).load() == {}
+    await database.close()
+
+
 async def test_idle_connections_that_died_are_replaced(database: Database) -> None:
     async with database.connection() as connection:
         pid = await connection.fetchval("SELECT pg_backend_pid()")
