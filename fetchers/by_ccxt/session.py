@@ -5,6 +5,7 @@ its first candle. What it finds wrong refuses the market that it names, or else 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -33,9 +34,12 @@ class CcxtSession:
         self._name = name
         self._manner = manner
         self._client = socket_class(name, options)
+        #: Every market that this connection ever told of, as ccxt knows it here, by its native key.
+        self._known: dict[str, Instrument] = {}
+        #: Those that are wanted, by their symbols there.
         self._by_symbol: dict[str, Instrument] = {}
         self._left: set[str] = set()
-        self._hashes: dict[str, Instrument] = {}
+        self._hashes: dict[str, str] = {}
         self._noticed: set[str] = set()
         self._url = ""
         self._minutes, self._trades = Minutes(), _Numbers()
@@ -43,29 +47,41 @@ class CcxtSession:
         self.add(instruments)
 
     def add(self, instruments: Sequence[Instrument]) -> None:
-        new = {one.symbol: one for one in instruments if one.symbol not in self._by_symbol}
+        called = {self._called(one): one for one in instruments}
+        new = {symbol: one for symbol, one in called.items() if symbol not in self._by_symbol}
         if not new:
             return
         self._by_symbol.update(new)
         self._left.difference_update(new)
-        know(self._client, self._by_symbol.values())
+        know(self._client, self._known.values())
         if self._url or self._manner.request is None:
-            self._subscribe(new.values())
+            self._subscribe(new)
+
+    def _called(self, one: Instrument) -> str:
+        """A symbol of its own: another market that is still told of may have had that name before."""
+        if one.native_key not in self._known:
+            taken, base = {each.symbol for each in self._known.values()}, one.base
+            while f"{base}/{one.quote}" in taken:
+                base += "+"
+            self._known[one.native_key] = replace(one, base=base)
+        return self._known[one.native_key].symbol
 
     def drop(self, instruments: Sequence[Instrument]) -> None:
         """ccxt has no word for leaving that all classes know, so the exchange may go on telling."""
-        old = [one for one in instruments if self._by_symbol.pop(one.symbol, None)]
-        self._left.update(one.symbol for one in old)
-        for one in old:
-            self._minutes.forget(one)
+        symbols = [self._called(one) for one in instruments]
+        for symbol in symbols:
+            if one := self._by_symbol.pop(symbol, None):
+                self._left.add(symbol)
+                self._minutes.forget(one)
 
-    def _subscribe(self, instruments: Iterable[Instrument]) -> None:
-        for one in instruments:
-            saying = said(self._client, self._manner.method, one)
+    def _subscribe(self, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
+            known = self._known[self._by_symbol[symbol].native_key]
+            saying = said(self._client, self._manner.method, known)
             if isinstance(saying, Asking):
                 raise Rejected(f"{self._name} wants to be asked more than once before it is connected to")
             self._url = saying.url
-            self._hashes.update(dict.fromkeys(saying.hashes, one))
+            self._hashes.update(dict.fromkeys(saying.hashes, symbol))
             if saying.message is not None:
                 self._outbox.append(text_of(saying.message))
 
@@ -76,7 +92,7 @@ class CcxtSession:
         if answer is not None:
             self._client.given = [answer]
             try:
-                self._subscribe([*self._by_symbol.values()])
+                self._subscribe([*self._by_symbol])
             except (Malformed, Rejected) as error:
                 raise Retryable(f"{self._name} does not say where its socket is ({error})") from error
         if not self._url:
@@ -116,12 +132,11 @@ class CcxtSession:
         wire = self._client.wire
         self._outbox += map(text_of, wire.said)
         for error, message_hash in wire.rejected:
-            refused = self._hashes.get(message_hash or "")
-            if refused is not None and refused.symbol in self._by_symbol:
-                del self._by_symbol[refused.symbol]
-                self._answered.append(Subscription(refused, str(error)[:200] or "no reason given"))
-            elif refused is None:
+            symbol = self._hashes.get(message_hash or "")
+            if symbol is None:
                 self._notice(error)
+            elif (refused := self._by_symbol.pop(symbol, None)) is not None:
+                self._answered.append(Subscription(refused, str(error)[:200] or "no reason given"))
         wire.said, wire.rejected = [], []
 
     def _told(self) -> list[Candle]:

@@ -293,3 +293,24 @@ def test_where_minutes_are_not_watched_they_are_made_of_trades() -> None:
         told += session.receive(upbit_trade(number, at_ms, price, amount))
     assert [one[1:9] for one in told][-1] == (open_ms, 100.1, 100.1, 99.9, 100.0, 0.7, None, None)
     assert {one.open_ms for one in told} == {open_ms}, "a minute that was joined midway is not told"
+
+
+def test_a_market_that_takes_the_name_of_one_that_was_left_is_told_of_as_itself() -> None:
+    """ccxt has no word for leaving, so the exchange goes on telling of the other."""
+    gate = registry.get("gate")
+    before = Instrument("gate", "LUNA", "USDT", "LUNA_USDT", "LUNA", "USDT")
+    after = Instrument("gate", "LUNA", "USDT", "LUNA2_USDT", "LUNA2", "USDT")
+    session = gate.session([before])
+    session.to_send()
+    session.drop([before])
+    session.add([after])
+    assert [json.loads(one)["payload"] for one in session.to_send()] == [["1m", "LUNA2_USDT"]]
+
+    def told(native: str, price: str) -> list[tuple[Instrument, float]]:
+        row = {"t": "1715776440", **dict.fromkeys("ohlcv", price), "n": f"1m_{native}", "a": "1", "w": False}
+        said = {"time_ms": 1715776441000, "channel": "spot.candlesticks", "event": "update", "result": row}
+        return [(one.instrument, one.close) for one in session.receive(json.dumps(said))]
+
+    assert (told("LUNA_USDT", "0.0001"), told("LUNA2_USDT", "5")) == ([], [(after, 5)])
+    session.add([before])
+    assert told("LUNA_USDT", "0.0001") == [(before, 0.0001)]
