@@ -15,10 +15,10 @@ from app.stores.budget import BudgetState
 from app.stores.census import Member
 from app.stores.minutes import MarketMinutes, StateSpan
 from common.clock import Clock
-from common.interval import Interval
 from common.market import Bar, Instrument
 from common.span import Span
 from common.timeframe import Timeframe
+from web.candles import Candles, ManyBars
 from web.fetches import Fetches
 
 
@@ -45,28 +45,6 @@ class Symbols(Protocol):
 
     async def counts(self) -> Mapping[str, int]:
         """By exchange, how many markets trade."""
-
-
-class Candles(Protocol):
-    async def read(
-        self,
-        symbol_id: int,
-        interval: Interval,
-        start_ms: int | None,
-        end_ms: int,
-        limit: int,
-        newest: bool = True,
-    ) -> list[Bar]:
-        """The newest `limit` bars whose bucket starts in [start, end), or the oldest; ascending."""
-
-    async def bars(
-        self, symbol_id: int, timeframe: Timeframe, start_ms: int | None, end_ms: int, limit: int
-    ) -> list[Bar]:
-        """The same of any timeframe."""
-
-    async def known(self, symbol_id: int) -> list[Span]: ...
-    async def last_close(self, symbol_ids: Sequence[int]) -> dict[int, tuple[int, float]]:
-        """When the newest stored minute of each began, and its close."""
 
 
 class Revisions(Protocol):
@@ -122,9 +100,6 @@ class Feed(Protocol):
         self, cursors: Mapping[str, str], block_ms: int | None = None
     ) -> Sequence[tuple[str, str, CandleMessage]]: ...
     async def tail_id(self, exchange: str) -> str: ...
-    async def latest(
-        self, exchange: str, base: str, quote: str, market_type: str = "spot"
-    ) -> CandleMessage | None: ...
     async def latest_of(self, markets: Sequence[Instrument]) -> Sequence[CandleMessage | None]: ...
 
 
@@ -225,6 +200,7 @@ class Deps:
     streaming: tuple[str, ...]
     symbols: Symbols
     candles: Candles
+    many_bars: ManyBars
     revisions: Revisions
     minutes: Minutes
     analytics: Analytics

@@ -14,6 +14,7 @@ from common.errors import BadInput
 from web import errors, pages, sign_in, vendor
 from web.api import (
     analytics,
+    asyncapi,
     bars,
     coverage,
     events,
@@ -64,6 +65,7 @@ ROUTED = (
     metrics,
     targets,
     endpoint,
+    asyncapi,
     binance,
     udf,
     ccxt,

@@ -20,6 +20,7 @@ from app.stores.database import Database
 from app.stores.events import EventFeed, EventStore
 from app.stores.keys import KeyStore
 from app.stores.live_feed import LiveFeed
+from app.stores.many_bars import ManyBars
 from app.stores.plan import PlanStore
 from app.stores.redis_errors import translated
 from app.stores.revisions import RevisionStore
@@ -115,6 +116,7 @@ def deps_of(
         streaming=streaming,
         symbols=RememberedSymbols(stores.symbols),
         candles=stores.candles,
+        many_bars=ManyBars(stores.db),
         revisions=RevisionStore(stores.db),
         events=EventStore(stores.db),
         happened=EventFeed(redis),

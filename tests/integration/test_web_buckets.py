@@ -10,75 +10,15 @@ import pytest
 from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection, connect
 
-from app.messages import from_candle
 from app.stores.database import Database
-from app.stores.latest import LiveSink
-from common.clock import Clock
 from common.interval import Interval
-from common.market import Bar, Candle, Source
 from common.span import DAY_MS, MINUTE_MS, floor_minute
-from tests.fixtures.web import BTC, SetClock, aggregate, every_minute, listening, minutes, store, web_deps
+from tests.fixtures.played_minutes import PlayedMinutes
+from tests.fixtures.web import BTC, SetClock, every_minute, listening, minutes, store, web_deps
 
 #: Three minutes before hours, days and the month end at once.
 NOW_MS = int(datetime(2024, 5, 31, 23, 57, tzinfo=UTC).timestamp() * 1000)
 LIMIT_S = 20
-LAG_MINUTES = 2
-
-
-class Stream:
-    """Plays minutes into Redis at once, into the database two minutes later, and knows what every bar must be."""
-
-    def __init__(self, database: Database, clock: SetClock, redis: Redis) -> None:
-        self._database, self._clock = database, clock
-        self._sink = LiveSink(redis, Clock(), [BTC])
-        self._unwritten: list[Bar] = []
-        self.known: dict[int, Bar] = {}
-
-    async def start(self, stored: list[Bar], on_their_way: list[Bar]) -> None:
-        await store(self._database, BTC, stored)
-        self.known = {bar.open_ms: bar for bar in stored}
-        for bar in on_their_way:
-            await self.close(bar)
-
-    async def run(self, bar: Bar, share: float) -> None:
-        """A part of the minute `bar` was traded."""
-        self._clock.set(bar.open_ms + int(share * MINUTE_MS))
-        part = bar._replace(close=(bar.open + bar.close) / 2, volume=bar.volume * share)
-        await self._tell(part, Source.RUNNING)
-
-    async def close(self, bar: Bar) -> None:
-        self._clock.set(bar.open_ms + MINUTE_MS + 2000)
-        await self._tell(bar, Source.CLOSING_MESSAGE)
-        self._unwritten.append(bar)
-        await self._write(self._unwritten[:-LAG_MINUTES])
-        self._unwritten = self._unwritten[-LAG_MINUTES:]
-
-    async def correct(self, bar: Bar) -> None:
-        await self._write([bar])
-        await self._tell(bar, Source.RECORD, corrected=True)
-
-    async def heal(self, bar: Bar) -> None:
-        """The database learns better without a live message."""
-        self.known[bar.open_ms] = bar
-        await self._write([bar])
-
-    async def _write(self, bars: list[Bar]) -> None:
-        await store(self._database, BTC, bars)
-
-    async def _tell(self, bar: Bar, source: Source, corrected: bool = False) -> None:
-        self.known[bar.open_ms] = bar
-        candle = Candle(BTC, *bar[:6], None, None, source)
-        await self._sink.write([from_candle(candle, self._clock.now_ms(), corrected=corrected)])
-
-    def wanted(self, open_ms: int) -> dict[tuple[str, int], list[float]]:
-        """The bar of each interval that the minute at `open_ms` belongs to."""
-        found = {}
-        for interval in Interval:
-            start_ms = interval.floor(open_ms)
-            parts = [self.known[at] for at in sorted(self.known) if interval.floor(at) == start_ms]
-            (bar,) = aggregate(parts, interval)
-            found[interval.value, start_ms] = list(bar[1:6])
-        return found
 
 
 class Listener:
@@ -126,7 +66,7 @@ async def test_every_running_bar_is_exact_through_the_end_of_its_bucket_and_afte
 ) -> None:
     clock = SetClock(NOW_MS)
     deps = web_deps(database, redis_client, clock)
-    stream = Stream(database, clock, redis_client)
+    stream = PlayedMinutes(database, clock, redis_client)
     old = {floor_minute(NOW_MS - int(45 * DAY_MS * random.Random(n).random())) for n in range(300)}
     day = minutes(old | set(every_minute(NOW_MS - 200 * MINUTE_MS, 206)))
     split = next(n for n, bar in enumerate(day) if bar.open_ms >= NOW_MS - 3 * MINUTE_MS)

@@ -240,6 +240,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         "revisions",
         "symbol-exchange",
         "symbols/search",
+        "asyncapi.json",
         "coverage",
         "coverage/days",
         "analytics/geodr",

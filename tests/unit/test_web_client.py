@@ -1,27 +1,31 @@
 """A client's outbox, without a socket."""
 
 import asyncio
+import time
 
+import msgspec
 import pytest
 
-from web.live import client as client_module
-from web.live.client import MOST_REPLIES, Client, Sent
+from web.live.client import KEY_BITS, Client, Options, Sent
+from web.live.limits import CANDLE_BYTES, MOST_REPLIES_BYTES, MOST_WAITING_BYTES, SEND_LIMIT_S, Closing
 
 LIMIT_S = 5
+#: Keys of bars of two boards.
+BTC, ETH = 1 << KEY_BITS, 2 << KEY_BITS
 
 
 class Socket:
     """Takes frames only while it is open."""
 
     def __init__(self) -> None:
-        self.taken: list[str] = []
+        self.taken: list[str | bytes] = []
         self.open = asyncio.Event()
         self._changed = asyncio.Condition()
 
-    async def send(self, text: str) -> None:
+    async def send(self, frame: str | bytes) -> None:
         await self.open.wait()
         async with self._changed:
-            self.taken.append(text)
+            self.taken.append(frame)
             self._changed.notify_all()
 
     async def until_taken(self, count: int) -> None:
@@ -29,57 +33,110 @@ class Socket:
             await self._changed.wait_for(lambda: len(self.taken) >= count)
 
 
-async def test_a_slow_socket_gets_the_newest_state_of_each_bar_in_their_order() -> None:
+async def taken(client: Client, count: int) -> list[str | bytes]:
+    """What a socket takes that is open."""
+    socket = Socket()
+    socket.open.set()
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(client.send_to(socket.send))
+        await socket.until_taken(count)
+        sending.cancel()
+    return socket.taken
+
+
+async def test_a_slow_socket_gets_the_newest_state_of_each_bar_in_the_order_in_which_they_were_told() -> None:
     sent = Sent()
     socket, client = Socket(), Client(sent)
     async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(client.send_to(socket.send))
-        client.offer("first", "1a")
+        client.offer(ETH, "1a")
         await asyncio.sleep(0)  # the socket is offered the first frame and does not take it
         for state in "abc":
-            client.offer("10:00", f"10:00{state}")
-            client.offer("10:01", f"10:01{state}")
+            client.offer(BTC, f"10:00{state}")
+            client.offer(BTC + 1, f"10:01{state}")
+        client.offer(BTC, "10:00d")
         socket.open.set()
         await socket.until_taken(3)
         sending.cancel()
-    assert socket.taken == ["1a", "10:00c", "10:01c"]
-    assert sent == Sent(messages=3, conflated=4)
+    assert socket.taken == ["1a", "10:01c", "10:00d"]
+    assert sent == Sent(messages=3, conflated=5)
 
 
 async def test_what_is_not_wanted_any_more_is_not_sent() -> None:
-    socket, client = Socket(), Client()
-    socket.open.set()
-    client.offer(("BTC", 1), "old")
-    client.offer(("ETH", 1), "kept")
-    client.forget(lambda key: isinstance(key, tuple) and key[0] == "BTC")
-    async with asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(client.send_to(socket.send))
-        await socket.until_taken(1)
-        sending.cancel()
-    assert socket.taken == ["kept"]
+    client = Client()
+    client.offer(BTC + 7, "old")
+    client.offer(ETH + 7, "kept")
+    client.forget({BTC >> KEY_BITS})
+    assert await taken(client, 1) == ["kept"]
+
+
+async def test_what_is_said_comes_after_what_was_offered_and_before_what_is_offered_later() -> None:
+    client = Client()
+    client.offer(BTC, "1")
+    client.say("said")
+    client.offer(BTC, "2")
+    assert await taken(client, 3) == ["1", "said", "2"]
+
+
+async def test_a_batch_holds_all_that_waits_when_it_is_let_go() -> None:
+    client = Client()
+    client.set(Options(batch=True))
+    for price in (1, 2):
+        client.offer(BTC, f'{{"c":{price}}}')
+        client.offer(ETH, f'{{"c":{price}0}}')
+    client.flush()
+    (batch,) = await taken(client, 1)
+    assert msgspec.json.decode(batch) == {"event": "batch", "candles": [{"c": 2}, {"c": 20}]}
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 400])
+async def test_a_packed_batch_is_one_msgpack_message(count: int) -> None:
+    client = Client()
+    client.set(Options(batch=True, packed=True))
+    for number in range(count):
+        client.offer(BTC + number, msgspec.msgpack.encode({"n": number}))
+    client.flush()
+    (batch,) = await taken(client, 1)
+    assert msgspec.msgpack.decode(batch) == {"event": "batch", "candles": [{"n": n} for n in range(count)]}
 
 
 async def test_a_client_that_asks_without_reading_is_made_to_wait() -> None:
     socket, client = Socket(), Client()
+    answer = "x" * (MOST_REPLIES_BYTES // 4)
     async with asyncio.TaskGroup() as tasks:
         sending = tasks.create_task(client.send_to(socket.send))
-        for number in range(MOST_REPLIES):
-            await client.reply(str(number))
+        for _ in range(5):  # of which the first waits in the socket
+            await client.reply(answer)
+            await asyncio.sleep(0)
         asking = tasks.create_task(client.reply("one more"))
         await asyncio.sleep(0)
         assert not asking.done()
         socket.open.set()
-        await socket.until_taken(MOST_REPLIES + 1)
+        await socket.until_taken(6)
         sending.cancel()
-    assert socket.taken == [*map(str, range(MOST_REPLIES)), "one more"]
+    assert socket.taken[-1] == '"one more"'
 
 
-async def test_a_socket_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "SEND_LIMIT_S", 0.01)
-    sent = Sent()
-    client = Client(sent)
-    client.offer("bar", "frame")
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(LIMIT_S):
-            await client.send_to(Socket().send)
-    assert sent == Sent(dropped=1)
+async def test_a_socket_that_takes_nothing_or_lets_too_much_wait_is_given_up() -> None:
+    for waits_s, bars in ((SEND_LIMIT_S + 1, 1), (0, MOST_WAITING_BYTES // CANDLE_BYTES + 2)):
+        sent, socket = Sent(), Socket()
+        client = Client(sent)
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(client.send_to(socket.send))
+            client.offer(BTC, "frame")
+            await asyncio.sleep(0)
+            client.check(time.monotonic())
+            for number in range(bars):
+                client.offer(ETH + number, "frame")
+            with pytest.raises(Closing) as closing:
+                client.check(time.monotonic() + waits_s)
+            sending.cancel()
+        assert (closing.value.code, sent.dropped) == (1008, 1)
+
+
+async def test_a_client_that_takes_all_is_not_slow_however_much_waits_for_its_pace() -> None:
+    client = Client()
+    client.set(Options(max_rate=0.1))
+    for number in range(MOST_WAITING_BYTES // CANDLE_BYTES + 2):
+        client.offer(ETH + number, "frame")
+    client.check(time.monotonic() + SEND_LIMIT_S + 1)

@@ -154,7 +154,7 @@ def _fetches(jobs: list[FetchProgress], exchange: str, scrape: Scrape) -> None:
 
 
 def _clients(hub: Hub, scrape: Scrape) -> None:
-    scrape.add("candlehouse_websocket_clients", hub.clients)
+    scrape.add("candlehouse_websocket_clients", len(hub.clients))
     scrape.add("candlehouse_websocket_subscriptions", hub.subscriptions)
     scrape.add("candlehouse_websocket_messages_total", hub.sent.messages)
     scrape.add("candlehouse_websocket_conflated_total", hub.sent.conflated)

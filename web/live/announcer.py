@@ -52,7 +52,6 @@ class Announcer:
                 continue
             for one in happenings:
                 told = {"data_type": "status", **msgspec.to_builtins(one)}
-                text = msgspec.json.encode(told).decode()
                 for client, exchange in self._listeners.items():
                     if exchange in ("", one.exchange):
-                        client.offer(("status", one.id), text)
+                        client.tell(told)

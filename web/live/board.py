@@ -1,40 +1,62 @@
-"""One market at one interval: its running bar, the one before it, and who wants to know."""
+"""One market at one timeframe: its running bar, the one before it, and who wants to know."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
+from zlib import crc32
 
 from app.messages import CandleMessage
 from common.interval import Interval
 from common.market import Bar
+from common.span import MINUTE_MS
 from web.deps import Stored
 from web.live.bucket import Bucket
-from web.live.client import Client
-from web.live.frames import Shape, State, Topic, frame
+from web.live.client import KEY_BITS, Client
+from web.live.frames import Encoded, Shape, State, Told, frame, names_of
+from web.live.recent import Heard, Recent
+from web.live.streams import Topic
+
+#: The order of the bar of which a message is, among those that the message changes.
+OWN = 15
+
+#: The seq of a state, given whether it is of the bar that the last message is of.
+NextSeq = Callable[[bool], str | None]
 
 
 class Board:
     """Silent until `ready`, so that nobody is told a bar of which a part is not known yet.
 
     Clients without tags are told of no bar older than the newest they saw and not of its closing, since their
-    messages say nothing but numbers; clients with tags are told of everything.
+    messages say nothing but numbers; the others are told of everything.
     """
 
-    def __init__(self, topic: Topic, market: Stored) -> None:
+    def __init__(self, number: int, topic: Topic, market: Stored, recent: Recent) -> None:
+        self.number = number
         self.topic = topic
         #: As it is called now; whoever subscribed is told of it by the name of then.
         self.market = market
-        self._called = market.instrument
+        self.names = names_of(market.instrument, topic.timeframe)
+        #: What comes first where a message changes bars of several timeframes: the same in every process.
+        self.order = crc32(self.names.stream.encode()) << 4
         self.ready = False
         self.loaded_ms = 0
         self.current: Bucket | None = None
         self.previous: Bucket | None = None
         #: The newest stored bar, when neither bucket has any trade.
         self.older: Bar | None = None
+        self.older_minute_ms: int | None = None
         #: Starts of buckets before `previous` that a correction touched.
         self.stale: set[int] = set()
-        self._seq: str | None = None
+        self.recent = recent
+        self._is_minute = topic.timeframe.stored is Interval.M1
+        self._place = ""
+        self._own: Bucket | None = None
+        #: What the next telling begins with: buckets that newer ones took the place of, and bars over long ago.
+        self._rolled: list[Bucket] = []
+        self._late: list[Bar] = []
         self._newest_ms = 0
-        self._clients: dict[Client, Shape] = {}
+        self._groups: dict[Shape, dict[Client, None]] = {}
+        self._watchers: list[dict[int, State]] = []
         self._expected = 0
 
     @property
@@ -48,11 +70,11 @@ class Board:
 
     @property
     def listeners(self) -> int:
-        return len(self._clients)
+        return sum(map(len, self._groups.values()))
 
     @property
     def is_wanted(self) -> bool:
-        return bool(self._clients or self._expected)
+        return bool(self._groups or self._expected)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -63,90 +85,152 @@ class Board:
         finally:
             self._expected -= 1
 
-    def add(self, client: Client, shape: Shape, now_ms: int) -> None:
-        """Tell `client` the bars as they are now, and of every change from now on."""
-        self.tell(now_ms)
-        self._clients[client] = shape
-        if self.ready:
-            self._show(client)
+    @contextmanager
+    def watched(self) -> Iterator[dict[int, State]]:
+        """The newest state of each bar that is told inside the block, by its start."""
+        told: dict[int, State] = {}
+        self._watchers.append(told)
+        try:
+            yield told
+        finally:
+            self._watchers = [one for one in self._watchers if one is not told]
+
+    def add(self, client: Client, shape: Shape) -> None:
+        """Tell `client` of every change from now on."""
+        self.remove(client)
+        self._groups.setdefault(shape, {})[client] = None
 
     def remove(self, client: Client) -> "Board":
-        self._clients.pop(client, None)
+        for shape in [shape for shape, clients in self._groups.items() if client in clients]:
+            del self._groups[shape][client]
+            if not self._groups[shape]:
+                del self._groups[shape]
         return self
 
-    def hear(self, message: CandleMessage, seq: str | None) -> bool:
+    def hear(self, message: CandleMessage, place: str) -> bool:
         """Take a live minute; False when what is stored must be read again to know the bar."""
-        self._seq = seq or self._seq
+        self._place = place or self._place
         minute = Bar(message.time, message.open, message.high, message.low, message.close, message.volume)
-        bucket = self.bucket(self.topic.interval.floor(message.time))
+        bucket = self.current
+        if bucket is None or not bucket.has(message.time):
+            bucket = self.bucket(self.topic.timeframe.floor(message.time))
+        self._own = bucket
         if bucket is None:
             return self._hear_of_old(minute, corrected=message.corrected)
-        self.ready = self.ready or self.topic.interval is Interval.M1
-        return bucket.hear(minute, told_ms=message.received, source=message.source)
+        self.ready = self.ready or self._is_minute
+        return bucket.hear(minute, told_ms=message.received, source=message.source, place=place)
 
     def bucket(self, start_ms: int) -> Bucket | None:
         """The bucket that starts there, made when newer than all; None when older than the two that are kept."""
         if self.current is None or start_ms > self.current.start_ms:
             if self.previous:
-                self._tell(self.previous, now_ms=start_ms)
-            self.previous, self.current = self.current, Bucket(self.topic.interval, start_ms)
-        elif self.previous is None and start_ms < self.current.start_ms:
-            self.previous = Bucket(self.topic.interval, start_ms)
+                self._rolled.append(self.previous)
+            self.previous, self.current = self.current, Bucket(self.topic.timeframe, start_ms)
+        elif start_ms < self.current.start_ms and not (self.previous and start_ms <= self.previous.start_ms):
+            if self.previous:
+                self._rolled.append(self.previous)
+            self.previous = Bucket(self.topic.timeframe, start_ms)
         return next((b for b in (self.current, self.previous) if b and b.start_ms == start_ms), None)
 
     def tell(self, now_ms: int) -> None:
-        """Send what changed since the last time, the older bar first."""
-        for bucket in (self.previous, self.current):
-            if bucket:
-                self._tell(bucket, now_ms)
+        """Send what messages have changed since the last time, the older bar first."""
+        others = count(self.order)
+        self._tell_all(now_ms, lambda own: self._seq(self.order + OWN if own else next(others)))
+
+    def tell_afterwards(self, now_ms: int) -> None:
+        """Send what time or the database has changed."""
+        self._tell_all(now_ms, lambda _: self.recent.afterwards())
 
     def correct(self, bar: Bar) -> None:
         """Tell of a change to a bar that was over long ago."""
-        self._send(State(bar, True, True, self._seq, plain=bar.open_ms >= self._newest_ms))
+        self._send(State(bar, True, True, self.recent.afterwards(), plain=bar.open_ms >= self._newest_ms))
 
-    def _show(self, client: Client) -> None:
+    def heard(self) -> dict[int, Heard]:
+        """The minutes of its market that are remembered, by their start."""
+        return self.recent.all_of(self.market.instrument)
+
+    def states(self) -> list[State]:
+        """What was told of the two newest bars, the older one first."""
+        return [
+            State(bucket.sent, bucket.closed, False, bucket.seq, bucket.sent.open_ms >= self._newest_ms)
+            for bucket in (self.previous, self.current)
+            if bucket and bucket.sent
+        ]
+
+    def show(self, client: Client, shape: Shape) -> None:
+        """Tell `client` the bars as they are now."""
+        if not self.ready:
+            return
         if self.older and self._newest_ms <= self.older.open_ms:
             self._newest_ms = self.older.open_ms
-            self._offer(client, State(self.older, True, False, self._seq))
-        for bucket in (self.previous, self.current):
-            if bucket and bucket.sent:
-                plain = bucket.sent.open_ms >= self._newest_ms
-                self._offer(client, State(bucket.sent, bucket.closed, False, self._seq, plain))
+            self.offer(client, shape, State(self.older, True, False, None))
+        for state in self.states():
+            self.offer(client, shape, state)
+
+    def offer(self, client: Client, shape: Shape, state: State) -> None:
+        if shape.told is not Told.PLAIN or state.plain:
+            client.offer(self._key(state), self.frame(state, shape))
+
+    def frame(self, state: State, shape: Shape) -> Encoded:
+        return frame(state, self.names, shape)
 
     def _hear_of_old(self, minute: Bar, *, corrected: bool) -> bool:
         if not corrected:
             return True
-        if self.topic.interval is Interval.M1:
-            self.correct(minute)
+        if self._is_minute:
+            self._late.append(minute)
         else:
-            self.stale.add(self.topic.interval.floor(minute.open_ms))
+            self.stale.add(self.topic.timeframe.floor(minute.open_ms))
         return True
 
-    def _tell(self, bucket: Bucket, now_ms: int) -> None:
+    def _seq(self, order: int) -> str | None:
+        return f"{self._place}-{order}" if self._place else None
+
+    def _settle(self, now_ms: int) -> None:
+        """Nobody listens: what is known counts as told where it was heard."""
+        self._rolled.clear()
+        self._late.clear()
+        for bucket in (self.previous, self.current):
+            if bucket and self.ready and (bar := bucket.bar()):
+                bucket.sent, bucket.closed = bar, bucket.is_over(now_ms)
+                bucket.seq = f"{bucket.place}-{self.order + OWN}" if bucket.place else None
+                self._newest_ms = max(self._newest_ms, bar.open_ms)
+
+    def _tell_all(self, now_ms: int, seq: NextSeq) -> None:
+        if not (self._groups or self._watchers):
+            self._settle(now_ms)
+            return
+        while self._rolled:
+            self._tell(self._rolled.pop(0), max(now_ms, self.current.start_ms if self.current else 0), seq)
+        while self._late:
+            bar = self._late.pop(0)
+            is_own = self._own is None and not self._late
+            self._send(State(bar, True, True, seq(is_own), plain=bar.open_ms >= self._newest_ms))
+        for bucket in (self.previous, self.current):
+            if bucket:
+                self._tell(bucket, now_ms, seq)
+
+    def _tell(self, bucket: Bucket, now_ms: int, seq: NextSeq) -> None:
         bar = bucket.bar() if self.ready else None
         closed = bucket.closed or bucket.is_over(now_ms)
         if bar is None or (bar == bucket.sent and closed == bucket.closed):
             return
         changed, was_closed = bar != bucket.sent, bucket.closed
-        bucket.sent, bucket.closed = bar, closed
+        bucket.sent, bucket.closed, bucket.seq = bar, closed, seq(bucket is self._own)
         self._newest_ms = max(self._newest_ms, bar.open_ms)
         plain = changed and bar.open_ms >= self._newest_ms
-        self._send(State(bar, closed, was_closed and changed, self._seq, plain))
+        self._send(State(bar, closed, was_closed and changed, bucket.seq, plain))
 
     def _send(self, state: State) -> None:
         """Each shape of the frame is made once, however many want it."""
-        frames: dict[Shape, str] = {}
-        for client, shape in self._clients.items():
-            if not (shape.tags or state.plain):
-                continue
-            if shape not in frames:
-                frames[shape] = self._frame(state, shape)
-            client.offer((self.topic, state.bar.open_ms), frames[shape])
+        key = self._key(state)
+        for shape, clients in self._groups.items():
+            if shape.told is not Told.PLAIN or state.plain:
+                made = self.frame(state, shape)
+                for client in clients:
+                    client.offer(key, made)
+        for told in self._watchers:
+            told[state.bar.open_ms] = state
 
-    def _offer(self, client: Client, state: State) -> None:
-        shape = self._clients.get(client)
-        if shape and (shape.tags or state.plain):
-            client.offer((self.topic, state.bar.open_ms), self._frame(state, shape))
-
-    def _frame(self, state: State, shape: Shape) -> str:
-        return frame(state, self._called, self.topic.interval, shape)
+    def _key(self, state: State) -> int:
+        return self.number << KEY_BITS | state.bar.open_ms // MINUTE_MS

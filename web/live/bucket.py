@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from common.interval import Interval
 from common.market import Bar
 from common.span import MINUTE_MS
+from common.timeframe import Timeframe
 
 #: A minute that has no closing message is over this long after its end.
 CLOSE_AFTER_MS = 30_000
@@ -25,12 +26,13 @@ def combine(bars: Iterable[Bar], open_ms: int) -> Bar | None:
 class Bucket:
     """A stored part that ends at `cut_ms`, and after it every known minute by itself.
 
-    `told` holds for each minute heard live when that was; `sent` is what was last told to clients.
+    `told` holds for each minute heard live when that was; `sent` is what was last told to clients, under `seq`;
+    `place` is where the newest message of it stands in the stream.
     """
 
-    def __init__(self, interval: Interval, start_ms: int) -> None:
+    def __init__(self, timeframe: Timeframe | Interval, start_ms: int) -> None:
         self.start_ms = start_ms
-        self.end_ms = interval.after(start_ms)
+        self.end_ms = timeframe.after(start_ms)
         self.cut_ms = start_ms
         self._stored: Bar | None = None
         self._minutes: dict[int, Bar] = {}
@@ -38,9 +40,11 @@ class Bucket:
         #: How a minute was closed, as common.market.Source orders it.
         self._closed: dict[int, int] = {}
         self.sent: Bar | None = None
+        self.seq: str | None = None
+        self.place = ""
         self.closed = False
 
-    def hear(self, minute: Bar, *, told_ms: int, source: int) -> bool:
+    def hear(self, minute: Bar, *, told_ms: int, source: int, place: str = "") -> bool:
         """Take a live minute; False when it lies in the stored part, which must then be read again.
 
         As in the store a lower source never replaces a higher one: what a stream that hung closes by time when it
@@ -51,6 +55,7 @@ class Bucket:
         if source >= self._closed.get(minute.open_ms, 0):
             self._minutes[minute.open_ms] = minute
             self._told[minute.open_ms] = told_ms
+            self.place = place or self.place
             if source:
                 self._closed[minute.open_ms] = source
         return True
@@ -75,6 +80,10 @@ class Bucket:
     def has(self, ms: int) -> bool:
         return self.start_ms <= ms < self.end_ms
 
+    @property
+    def is_closed_by_message(self) -> bool:
+        return self.end_ms - MINUTE_MS in self._closed
+
     def is_over(self, now_ms: int) -> bool:
         """Whether nothing but a correction can change it any more."""
-        return self.end_ms - MINUTE_MS in self._closed or now_ms >= self.end_ms + CLOSE_AFTER_MS
+        return self.is_closed_by_message or now_ms >= self.end_ms + CLOSE_AFTER_MS

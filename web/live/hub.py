@@ -1,35 +1,45 @@
-"""Reads each wanted exchange's live stream once and hands every candle to the boards of its market."""
+"""Hands every live candle to the boards of its market, and lets clients join them without missing anything."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import Any, NamedTuple
 
 import structlog
 
-from app.messages import CandleMessage
 from common.errors import CandlehouseError
-from common.interval import Interval
 from web.deps import Deps, Stored
 from web.live.announcer import Announcer
+from web.live.answers import Heartbeat
 from web.live.board import Board
+from web.live.boards import Boards
 from web.live.client import Client, Sent
-from web.live.frames import Shape, Topic
-from web.live.load import load
-from web.live.recent import Recent, back, before
+from web.live.following import BLOCK_MS, Following, Told
+from web.live.frames import Shape
+from web.live.limits import REACH_LIMIT_S, Closing
+from web.live.loader import WORKERS, Loader
+from web.live.place import Seq, place_of
+from web.live.pulse import Pulses
+from web.live.replay import Replays
+from web.live.selection import Selection
+from web.live.streams import Topic
 
 log = structlog.get_logger(__name__)
 
-#: How much of the stream is read back when an exchange gets its first listener: what may not be stored yet.
-BACKLOG_MS = 120_000
-#: A quiet stream is looked at this often for bars that end without another trade.
-BLOCK_MS = 1000
 #: What the database holds is looked at again after this long, since history changes without a live message.
 RELOAD_MS = 60_000
 RETRY_MS = 2_000
-#: After a correction the database needs this long to have it.
-CORRECTION_MS = 5_000
-LONGEST_WAIT_S = 10.0
+#: Boards looked after before others have their turn.
+AT_A_TIME = 500
+
+
+class Wish(NamedTuple):
+    """What a client wants to be told, and how."""
+
+    market: Stored
+    topic: Topic
+    shape: Shape
 
 
 class Hub:
@@ -37,63 +47,108 @@ class Hub:
 
     def __init__(self, deps: Deps, tasks: asyncio.TaskGroup) -> None:
         #: Connections that are open, subscribed to something or not.
-        self.clients = 0
+        self.clients: dict[Client, None] = {}
         self.sent = Sent()
+        self.announcer = Announcer(deps, tasks)
+        self.pulses = Pulses(tasks)
+        self.selection = Selection(deps)
+        self.replays = Replays(deps)
         self._deps = deps
         self._tasks = tasks
-        self._boards: dict[Topic, Board] = {}
-        self._of_market: dict[str, list[Board]] = {}
-        self._recent: dict[str, Recent] = {}
-        self._due: dict[Board, int] = {}
+        self._loader = Loader(deps)
+        self._boards = Boards()
+        self._following: dict[str, Following] = {}
         self._running: set[asyncio.Task[None]] = set()
         #: Of the names of markets, as they were in the last seconds.
         self._versions: tuple[int, ...] = ()
-        self.announcer = Announcer(deps, tasks)
 
     @property
     def subscriptions(self) -> int:
-        return sum(board.listeners for board in self._boards.values())
+        return sum(board.listeners for board in self._boards)
 
-    async def subscribe(self, client: Client, market: Stored, interval: Interval, shape: Shape) -> None:
-        """From now on `client` is told of every change; first of the bar as it is."""
-        topic = Topic(market.instrument.key, interval, market.id)
-        board = self._boards.get(topic) or self._make(topic, market)
-        with board.kept():
-            if not board.ready:
-                await self._tell_of_now(board)
-            if not board.ready:
-                await self._load(board)
-        client.forget(_of(topic))
-        board.add(client, shape, self._deps.clock.now_ms())
+    async def join(self, wishes: Sequence[Wish], stack: ExitStack) -> list[Board]:
+        """The boards of `wishes`, which are loaded, and kept while `stack` is open."""
+        return await self._loaded(self._boards_of(wishes, stack))
 
-    def unsubscribe(self, client: Client, topic: Topic) -> None:
-        board = self._boards.get(topic)
-        if board and not board.remove(client).is_wanted:
-            del self._boards[topic]
-            self._of_market[board.key].remove(board)
-            self._due.pop(board, None)
-        client.forget(_of(topic))
+    async def join_late(self, wishes: Sequence[Wish], stack: ExitStack, since: Seq | None = None) -> list[Board]:
+        """The same once what the exchanges' streams told lately is known, or after a while without.
+
+        With `since` they are of one exchange, whose stream is read from there on if that can be.
+        """
+        boards = self._boards_of(wishes, stack, since)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REACH_LIMIT_S):
+                for exchange in {board.exchange for board in boards}:
+                    await self.following(exchange).caught_up.wait()
+        return await self._loaded(boards)
+
+    def tell_otherwise(self, client: Client, topic: Topic, shape: Shape) -> None:
+        if board := self._boards.get(topic):
+            board.add(client, shape)
+
+    def leave(self, client: Client, topics: Iterable[Topic]) -> None:
+        boards = [board for topic in topics if (board := self._boards.get(topic))]
+        client.forget({board.number for board in boards})
+        for board in boards:
+            self._boards.release(board.remove(client))
+
+    def following(self, exchange: str, since: Seq | None = None) -> Following:
+        """The exchange's stream, which is read from now on if it was not."""
+        if exchange not in self._following:
+            made = Following(exchange, self._deps, self._hear, self._reach_end, since)
+            self._following[exchange] = made
+            self._run(self._follow(made), f"follow {exchange}")
+        return self._following[exchange]
 
     async def look_after(self) -> None:
-        """Every second: tell of bars that ended by themselves, read again what history may have changed."""
+        """Every second: tell of bars that ended by themselves, have read again what history may have changed."""
         while True:
             await asyncio.sleep(BLOCK_MS / 1000)
             await self._look_for_names()
-            for board in list(self._boards.values()):
+            for number, board in enumerate(self._boards, 1):
                 now_ms = self._deps.clock.now_ms()
-                board.tell(now_ms)
-                if self._due.get(board, board.loaded_ms + (RELOAD_MS if board.ready else RETRY_MS)) <= now_ms:
-                    self._due.pop(board, None)
-                    await self._load(board)
-                    board.tell(now_ms)
+                board.tell_afterwards(now_ms)
+                if (
+                    self._boards.due.get(board, board.loaded_ms + (RELOAD_MS if board.ready else RETRY_MS))
+                    <= now_ms
+                ):
+                    self._boards.due.pop(board, None)
+                    self._loader.ask(board)
+                if number % AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+            self._check_clients()
 
     def start(self) -> None:
-        self._running.add(self._tasks.create_task(self.look_after(), name="look after the boards"))
+        self._run(self.look_after(), "look after the boards")
+        for _ in range(WORKERS):
+            self._run(self._loader.run(), "load boards")
 
     def stop(self) -> None:
         self.announcer.stop()
+        self.pulses.stop()
         for task in self._running:
             task.cancel()
+
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._tasks.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _check_clients(self) -> None:
+        now_s = time.monotonic()
+        for client in [*self.clients]:
+            try:
+                client.check(now_s)
+            except Closing as closing:
+                client.end(closing)
+            if client.is_due(now_s):
+                client.tell(Heartbeat(self._deps.clock.now_ms(), self._told_until(client)))
+
+    def _told_until(self, client: Client) -> dict[str, str]:
+        """A seq for each of its exchanges, up to which everything was told."""
+        following = (self._following.get(exchange) for exchange in sorted(client.exchanges))
+        seqs = ((one.exchange, one.recent.afterwards()) for one in following if one and one.recent.caught_up)
+        return {exchange: seq for exchange, seq in seqs if seq}
 
     async def _look_for_names(self) -> None:
         """Boards of markets that were renamed go on with what these are called now.
@@ -103,8 +158,8 @@ class Hub:
         try:
             versions = (await self._deps.symbols.version(), *self._versions[:2])
             if len(set(versions)) > 1:
-                now = await self._deps.symbols.now({board.market.id for board in self._boards.values()})
-                for board in list(self._boards.values()):
+                now = await self._deps.symbols.now({board.market.id for board in self._boards})
+                for board in self._boards:
                     self._follow_market(board, now.get(board.market.id, board.market))
             self._versions = versions
         except CandlehouseError as error:
@@ -114,116 +169,67 @@ class Hub:
         if (market.id, market.instrument.key) == (board.market.id, board.key):
             return
         log.info("A market was renamed", before=board.key, now=market.instrument.key)
-        self._of_market[board.key].remove(board)
-        board.market = market
-        self._of_market.setdefault(board.key, []).append(board)
-        self._due[board] = 0
-        self._hear(self._following(board.exchange).of(board.key))
+        self._boards.rename(board, market)
+        self._hear((board.key, *heard) for heard in board.recent.of(market.instrument))
 
-    def _make(self, topic: Topic, market: Stored) -> Board:
-        board = self._boards[topic] = Board(topic, market)
-        self._of_market.setdefault(board.key, []).append(board)
-        return board
+    def _boards_of(self, wishes: Sequence[Wish], stack: ExitStack, since: Seq | None = None) -> list[Board]:
+        boards = []
+        for wish in wishes:
+            following = self.following(wish.market.instrument.exchange, since)
+            board = self._boards.get(wish.topic)
+            board = board or self._boards.make(wish.topic, wish.market, following.recent)
+            stack.callback(self._boards.release, board)
+            stack.enter_context(board.kept())
+            boards.append(board)
+        return boards
 
-    async def _tell_of_now(self, board: Board) -> None:
-        """Let the board hear what was told of its market lately."""
-        known = list(self._following(board.exchange).of(board.key))
-        for message, seq in known:
-            board.hear(message, seq)
-        if not known and (newest := await self._newest(board)):
-            board.hear(newest, None)
-
-    def _following(self, exchange: str) -> Recent:
-        """What the exchange's stream told; it is read from now on if it was not."""
-        if exchange not in self._recent:
-            recent = self._recent[exchange] = Recent()
-            task = self._tasks.create_task(self._follow(exchange, recent), name=f"follow {exchange}")
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        return self._recent[exchange]
-
-    async def _newest(self, board: Board) -> CandleMessage | None:
-        market = board.market.instrument
-        try:
-            return await self._deps.feed.latest(market.exchange, market.base, market.quote, market.market_type)
-        except CandlehouseError as error:
-            log.warning("The newest candle cannot be read", topic=board.topic, reason=str(error))
-            return None
-
-    async def _load(self, board: Board) -> None:
+    async def _loaded(self, boards: list[Board]) -> list[Board]:
+        missing = [board for board in boards if not board.ready]
+        await self._tell_of_now(missing)
+        await self._loader.load(board for board in missing if not board.ready)
         now_ms = self._deps.clock.now_ms()
+        for board in boards:
+            board.tell_afterwards(now_ms)
+        return boards
+
+    async def _tell_of_now(self, boards: Sequence[Board]) -> None:
+        """Let the boards hear what was told of their markets lately."""
+        silent = []
+        for board in boards:
+            known = list(board.recent.of(board.market.instrument))
+            for message, place in known:
+                board.hear(message, place)
+            if not known:
+                silent.append(board)
         try:
-            await load(board, self._deps.candles, now_ms)
-            await self._correct(board)
+            found = await self._deps.feed.latest_of([board.market.instrument for board in silent])
         except CandlehouseError as error:
-            board.loaded_ms = now_ms
-            log.warning("A bar could not be read", topic=board.topic, reason=str(error))
+            log.warning("The newest candles cannot be read", boards=len(silent), reason=str(error))
+            return
+        for board, newest in zip(silent, found, strict=True):
+            if newest:
+                board.hear(newest, "")
 
-    async def _correct(self, board: Board) -> None:
-        interval = board.topic.interval
-        while board.stale:
-            start_ms = board.stale.pop()
-            end_ms = interval.after(start_ms)
-            for bar in await self._deps.candles.read(board.market.id, interval, start_ms, end_ms, 1):
-                board.correct(bar)
+    async def _follow(self, following: Following) -> None:
+        try:
+            await following.run(self._boards.has)
+        finally:
+            del self._following[following.exchange]
 
-    async def _follow(self, exchange: str, recent: Recent) -> None:
-        """Read the exchange's stream, from two minutes ago, until nobody wants it any more."""
-        cursor, tail, failures = "", "", 0
-        while self._is_wanted(exchange):
-            try:
-                if not cursor:
-                    tail = await self._deps.feed.tail_id(exchange)
-                    cursor = back(tail, BACKLOG_MS)
-                entries = await self._deps.feed.read({exchange: cursor}, block_ms=BLOCK_MS)
-            except CandlehouseError as error:
-                cursor, failures, recent.caught_up = "", failures + 1, False
-                await self._wait(exchange, failures, error)
-                continue
-            for _, cursor, message in entries:
-                recent.hear(message, cursor)
-            if recent.caught_up:
-                self._hear((message, place) for _, place, message in entries)
-            elif not entries or not before(cursor, tail):
-                recent.caught_up = True
-                failures = self._resume(exchange, recent, failures)
-        del self._recent[exchange]
-
-    def _is_wanted(self, exchange: str) -> bool:
-        return any(board.exchange == exchange for board in self._boards.values())
-
-    async def _wait(self, exchange: str, failures: int, error: Exception) -> None:
-        if failures == 1:
-            log.warning("The live stream cannot be read", exchange=exchange, reason=str(error))
-        await asyncio.sleep(random.uniform(0.1, min(LONGEST_WAIT_S, 2.0**failures)))
-
-    def _resume(self, exchange: str, recent: Recent, failures: int) -> int:
-        """The stream's end is reached: tell what the last minutes brought. Returns 0, the failures from now on.
+    def _reach_end(self, exchange: str, lost: bool) -> None:
+        """Tell what the last minutes brought.
 
         After an outage a part of the stream may be gone, so everything is read again from the database, too.
         """
-        boards = [board for board in self._boards.values() if board.exchange == exchange]
-        self._hear(heard for board in boards for heard in recent.of(board.key))
-        if failures:
-            log.info("The live stream is read again", exchange=exchange)
-            self._due |= dict.fromkeys(boards, 0)
-        return 0
+        boards = self._boards.of_exchange(exchange)
+        markets = {board.key: board for board in boards}
+        heard = [(key, *one) for key, of in markets.items() for one in of.recent.of(of.market.instrument)]
+        self._hear(sorted(heard, key=lambda one: place_of(one[2])))
+        if lost:
+            self._boards.due |= dict.fromkeys(boards, 0)
 
-    def _hear(self, heard: Iterable[tuple[CandleMessage, str]]) -> None:
-        """Tell what these candles change, each bar once."""
-        touched: dict[Board, None] = {}
-        now_ms = self._deps.clock.now_ms()
-        for message, place in heard:
-            for board in self._of_market.get(message.key, ()):
-                if not board.hear(message, place) or board.stale:
-                    self._due[board] = now_ms + CORRECTION_MS
-                touched[board] = None
-        for board in touched:
-            board.tell(now_ms)
-
-
-def _of(topic: Topic) -> Callable[[Hashable], bool]:
-    return lambda key: isinstance(key, tuple) and key[0] == topic
+    def _hear(self, heard: Iterable[Told]) -> None:
+        self._boards.hear(heard, self._deps.clock.now_ms())
 
 
 @asynccontextmanager

@@ -1,48 +1,105 @@
-"""Reads into a board what the database holds of its two buckets."""
+"""Reads into boards what the database holds of their two buckets, many boards by few statements."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from common.interval import Interval
 from common.market import Bar
-from common.span import MINUTE_MS, floor_minute
-from web.deps import Candles
+from common.span import MINUTE_MS, Span, floor_minute
+from common.timeframe import Timeframe
+from web.candles import ManyBars
 from web.live.board import Board
 from web.live.bucket import Bucket, combine
 
 #: The last minutes may be on their way to the database: at least this much of the past is kept minute by minute.
 UNSETTLED_MS = 30 * MINUTE_MS
-HOUR_MS = 60 * MINUTE_MS
 #: A live minute this young is newer than its row in the database.
 ON_ITS_WAY_MS = 10_000
 
 
-async def load(board: Board, candles: Candles, now_ms: int) -> None:
-    """Afterwards the board is ready. Minutes heard while this reads are kept."""
-    interval, symbol_id = board.topic.interval, board.market.id
-    current_ms = max(interval.floor(now_ms), board.current.start_ms if board.current else 0)
-    previous_ms = interval.back(current_ms, 1)
+class Part(NamedTuple):
+    """What is stored of a bucket: one bar of all before `cut_ms`, and the minutes from there on."""
+
+    stored: Bar | None
+    cut_ms: int
+    minutes: list[Bar]
+
+    def pour_into(self, bucket: Bucket, now_ms: int) -> None:
+        bucket.take(self.stored, self.cut_ms, self.minutes, now_ms - ON_ITS_WAY_MS)
+
+
+async def load(boards: Sequence[Board], bars: ManyBars, now_ms: int) -> None:
+    """Of one timeframe, whose bar under way starts at the same time. Afterwards they are ready."""
+    timeframe = boards[0].topic.timeframe
+    current_ms = start_of_current(boards[0], now_ms)
+    starts = [timeframe.back(current_ms, 1), current_ms]
+    parts = await read_parts(bars, timeframe, [board.market.id for board in boards], starts, now_ms)
+    for board in boards:
+        for start_ms in starts:
+            if bucket := board.bucket(start_ms):
+                parts[board.market.id, start_ms].pour_into(bucket, now_ms)
+        board.ready, board.loaded_ms = True, now_ms
+
+
+def start_of_current(board: Board, now_ms: int) -> int:
+    """A stream may be ahead of our clock."""
+    return max(board.topic.timeframe.floor(now_ms), board.current.start_ms if board.current else 0)
+
+
+async def read_parts(
+    bars: ManyBars, timeframe: Timeframe, symbol_ids: Sequence[int], starts: Sequence[int], now_ms: int
+) -> dict[tuple[int, int], Part]:
+    """What is stored of the buckets that start at `starts`, which are ascending, by market and start."""
     edge_ms = Interval.H1.floor(now_ms - UNSETTLED_MS)
-    from_ms, until_ms = max(previous_ms, edge_ms), floor_minute(now_ms) + MINUTE_MS
-    minutes = await candles.read(symbol_id, Interval.M1, from_ms, until_ms, (until_ms - from_ms) // MINUTE_MS)
-    for start_ms in (previous_ms, current_ms):
-        if bucket := board.bucket(start_ms):
-            cut_ms = min(max(edge_ms, bucket.start_ms), bucket.end_ms)
-            stored = await _stored(candles, symbol_id, interval, bucket, cut_ms)
-            own = [bar for bar in minutes if bucket.has(bar.open_ms)]
-            bucket.take(stored, cut_ms, own, now_ms - ON_ITS_WAY_MS)
-    if all(bucket is None or bucket.bar() is None for bucket in (board.previous, board.current)):
-        newest = await candles.read(symbol_id, interval, None, previous_ms, 1)
-        board.older = newest[0] if newest else None
-    board.ready, board.loaded_ms = True, now_ms
+    from_ms, until_ms = max(starts[0], edge_ms), floor_minute(now_ms) + MINUTE_MS
+    minutes = await bars.read(symbol_ids, Interval.M1, from_ms, until_ms)
+    found = {}
+    for start_ms in starts:
+        end_ms = timeframe.after(start_ms)
+        cut_ms = min(max(edge_ms, start_ms), end_ms)
+        stored = await _stored(bars, timeframe, symbol_ids, Span(start_ms, end_ms), cut_ms)
+        for symbol_id in symbol_ids:
+            own = [bar for bar in minutes.get(symbol_id, ()) if start_ms <= bar.open_ms < end_ms]
+            found[symbol_id, start_ms] = Part(combine(stored.get(symbol_id, ()), start_ms), cut_ms, own)
+    return found
 
 
-async def _stored(candles: Candles, symbol_id: int, interval: Interval, bucket: Bucket, cut_ms: int) -> Bar | None:
-    """The bar of the bucket's part before `cut_ms`, of whole days and then whole hours."""
+async def _stored(
+    bars: ManyBars, timeframe: Timeframe, symbol_ids: Sequence[int], bucket: Span, cut_ms: int
+) -> dict[int, list[Bar]]:
     if cut_ms == bucket.end_ms:
-        return next(iter(await candles.read(symbol_id, interval, bucket.start_ms, bucket.end_ms, 1)), None)
-    parts: list[Bar] = []
-    at_ms = bucket.start_ms
-    for width in (Interval.D1, Interval.H1):
-        until_ms = width.floor(cut_ms)
-        if until_ms > at_ms:
-            parts += await candles.read(symbol_id, width, at_ms, until_ms, (until_ms - at_ms) // HOUR_MS)
-            at_ms = until_ms
-    return combine(parts, bucket.start_ms)
+        return await bars.read(symbol_ids, timeframe, *bucket)
+    found: dict[int, list[Bar]] = {}
+    for width, span in pieces(Span(bucket.start_ms, cut_ms)):
+        for symbol_id, parts in (await bars.read(symbol_ids, width, *span)).items():
+            found.setdefault(symbol_id, []).extend(parts)
+    return found
+
+
+def pieces(span: Span) -> Iterator[tuple[Interval, Span]]:
+    """Whole days with whole hours and then minutes around them, which together are `span`; ascending."""
+    yield from _around((Interval.D1, Interval.H1), span)
+
+
+def _around(widths: Sequence[Interval], span: Span) -> Iterator[tuple[Interval, Span]]:
+    if span.is_empty():
+        return
+    if not widths:
+        yield Interval.M1, span
+        return
+    inside = Span(widths[0].after(span.start_ms - 1), widths[0].floor(span.end_ms))
+    if inside.is_empty():
+        yield from _around(widths[1:], span)
+        return
+    yield from _around(widths[1:], Span(span.start_ms, inside.start_ms))
+    yield widths[0], inside
+    yield from _around(widths[1:], Span(inside.end_ms, span.end_ms))
+
+
+def empty(boards: Iterable[Board]) -> list[Board]:
+    """Those in whose two buckets nothing was traded."""
+    return [
+        board
+        for board in boards
+        if all(bucket is None or bucket.bar() is None for bucket in (board.previous, board.current))
+    ]

@@ -4,7 +4,7 @@ from common.interval import Interval
 from common.market import Bar
 from common.span import Span
 from common.timeframe import Timeframe
-from web.deps import Candles
+from web.candles import Candles
 
 #: A window that had too few bars is followed by one so many times as long, up to so many times the first.
 _WIDEN, _WIDEST = 4, 16

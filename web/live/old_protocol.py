@@ -1,25 +1,22 @@
-"""What a WebSocket client may say, and what it is told in return.
+"""The predecessor's words: what a client may say in them, and what it is told in return.
 
-An old client is answered as the predecessor did: one sentence under `detail` or `message`, often nothing. A client
-that sent `"tags": true` once is told everything: `subscribed`, `unsubscribed`, and `error` with field and allowed.
+An old client is answered as the predecessor did: one sentence under `detail` or `message`, often nothing; but what
+is no JSON at all gets an answer, too, where the predecessor closed the socket. A client that sent `"tags": true`
+once is told everything: `subscribed`, `unsubscribed`, and `error` with field and allowed.
 """
 
 from typing import Any, NamedTuple
 
-import msgspec
-
 from common.errors import BadInput
 from common.interval import Interval
-from web.live.frames import Shape
+from common.timeframe import Timeframe
+from web.live.frames import Shape, Told
+from web.live.streams import stored, timeframe_of
 
 #: What the predecessor said, word for word.
 BAD_EVENT = {"detail": "event_type must be subscribe or unsubscribe"}
 BAD_INTERVAL = "interval must be in the determined list"
 FIELDS = ("exchange", "base_id", "quote_id", "interval")
-
-
-class NotJson(Exception):
-    """A message that is no JSON at all; the socket is closed, as the predecessor did."""
 
 
 class Asked(NamedTuple):
@@ -29,16 +26,9 @@ class Asked(NamedTuple):
     exchange: str
     base_id: str
     quote_id: str
-    interval: Interval
+    timeframe: Timeframe
     shape: Shape
     market_type: str
-
-
-def parse_json(text: str | bytes) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise NotJson(str(error)) from None
 
 
 class AskedStatus(NamedTuple):
@@ -48,8 +38,11 @@ class AskedStatus(NamedTuple):
     exchange: str
 
 
-def parse(said: Any) -> Asked | AskedStatus:
-    """Raise BadInput, whose field is `event_type` when it is not even clear what is wanted."""
+def parse(said: Any, *, tags: bool) -> Asked | AskedStatus:
+    """Raise BadInput, whose field is `event_type` when it is not even clear what is wanted.
+
+    Whoever asked for tags may name any timeframe, others those that the predecessor knew.
+    """
     event = said.get("event_type") if isinstance(said, dict) else None
     if event not in ("subscribe", "unsubscribe"):
         raise BadInput("event_type", BAD_EVENT["detail"], "subscribe, unsubscribe")
@@ -60,12 +53,12 @@ def parse(said: Any) -> Asked | AskedStatus:
     for field in FIELDS:
         if not isinstance(said.get(field), str):
             raise BadInput(field, f"{field} is required and must be a string.", "a string")
-    interval = Interval.parse(said["interval"])
+    timeframe = timeframe_of(said["interval"]) if tags else stored(Interval.parse(said["interval"]))
     if event == "subscribe" and "mls" not in said:
         raise BadInput("mls", "mls is required: true for times in milliseconds, false for seconds.", "true, false")
-    shape = Shape(bool(said.get("mls")), said.get("tags") is True)
+    shape = Shape(Told.TAGGED if said.get("tags") is True else Told.PLAIN, bool(said.get("mls")))
     names = (said["exchange"], said["base_id"], said["quote_id"])
-    return Asked(event == "subscribe", *names, interval, shape, str(said.get("market_type", "spot")))
+    return Asked(event == "subscribe", *names, timeframe, shape, str(said.get("market_type", "spot")))
 
 
 def refusal(said: Any, error: BadInput, *, tags: bool) -> dict[str, str] | None:
@@ -74,6 +67,8 @@ def refusal(said: Any, error: BadInput, *, tags: bool) -> dict[str, str] | None:
         return {"event": "error", "detail": error.sentence, "field": error.field, "allowed": error.allowed}
     if error.field == "event_type":
         return BAD_EVENT
+    if said is None:
+        return {"detail": error.sentence}
     if error.field == "interval" and isinstance(said.get("interval"), str):
         return {"message" if said["event_type"] == "subscribe" else "detail": BAD_INTERVAL}
     return None
@@ -86,7 +81,7 @@ def subscribed(asked: Asked, names: dict[str, str]) -> dict[str, str | bool]:
 
 def unsubscribed(asked: Asked, names: dict[str, str] | None, *, tags: bool) -> dict[str, str]:
     """`names` is None when there was no such subscription, which an old client is not told."""
-    whose = f"{asked.exchange}_{asked.base_id}_{asked.quote_id}_{asked.interval}"
+    whose = f"{asked.exchange}_{asked.base_id}_{asked.quote_id}_{asked.timeframe}"
     if not tags:
         return {"detail": f"successfully unsubscribed from {whose}"}
     if names is None:
