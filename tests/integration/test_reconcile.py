@@ -156,6 +156,16 @@ async def test_the_most_traded_market_with_a_hole_comes_first_and_the_half_of_th
     assert markets_left(markets, left)[1] == "LTCBTC" and len(left) == 2
 
 
+async def test_a_market_of_which_only_a_part_was_answered_is_left_for_the_next_slice(instance: Instance) -> None:
+    (market,) = await instance.know("binance", "BTC/USDT")
+    hole = Span(this_minute(instance) - 2500 * MINUTE_MS, this_minute(instance) - 3 * MINUTE_MS)
+    await instance.resources.stores.coverage.want({market.id: hole})
+    left = await reconcile(instance, [market], allowance=2).run(20)
+    assert (left, len(instance.candle_requests())) == ([market.id], 1), "a page is a thousand minutes"
+    assert await reconcile(instance, [market]).run(60, left) == []
+    assert await instance.rows(market.id, hole) == instance.truth(market, hole)
+
+
 async def test_markets_are_asked_for_side_by_side_once_the_first_was_answered(instance: Instance) -> None:
     """With a fifth of a second there and back, ten seconds would otherwise be too short for fifty markets."""
     markets = await instance.know("binance", "LTC/BTC", "XLM/BTC", "ETH/USDT", "BTC/USDT")
