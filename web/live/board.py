@@ -108,7 +108,12 @@ class Board:
         return self
 
     def hear(self, message: CandleMessage, place: str) -> bool:
-        """Take a live minute; False when what is stored must be read again to know the bar."""
+        """Take a live minute; False when what is stored must be read again to know the bar.
+
+        Streams learn of names later than we do, and may still call another market so.
+        """
+        if message.native not in ("", self.market.instrument.native):
+            return True
         self._place = place or self._place
         minute = Bar(message.time, message.open, message.high, message.low, message.close, message.volume)
         bucket = self.current

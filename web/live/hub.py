@@ -167,6 +167,7 @@ class Hub:
 
     def _follow_market(self, board: Board, market: Stored) -> None:
         if (market.id, market.instrument.key) == (board.market.id, board.key):
+            board.market = market  # its exchange may call it otherwise
             return
         log.info("A market was renamed", before=board.key, now=market.instrument.key)
         self._boards.rename(board, market)
