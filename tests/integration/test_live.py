@@ -228,6 +228,24 @@ async def test_names_of_markets_that_another_process_streams_are_no_aliases(
     await http.close()
 
 
+async def test_who_takes_markets_over_rings_for_what_nobody_heard_between(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    rings = list[int]()
+
+    async def ring() -> None:
+        rings.append(1)
+
+    http = http_client(Clock())
+    where = {"ws_url": "ws://127.0.0.1:1", "http": http, "redis": redis_client, "clock": Clock()}
+    job = Live(BINANCE, **where, missed=ring)
+    for mine, expected in (([BTC], 0), ([BTC], 0), ([BTC, ETH], 1), ([ETH], 1)):
+        job.carry(mine, 2, [BTC, ETH])
+        await job._notices.send()
+        assert len(rings) == expected
+    await http.close()
+
+
 async def test_a_market_that_takes_the_name_of_one_that_left_keeps_its_running_minute(
     redis_client: redis.asyncio.Redis,
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from app.jobs.asked import named
 from app.stores.database import Database
+from app.stores.market_ids import MarketIds
 from app.stores.symbols import SymbolStore
 from common.market import Instrument
 from common.span import DAY_MS, MINUTE_MS, Span
@@ -151,3 +152,21 @@ async def test_what_was_told_of_a_market_before_another_bore_its_name_stays_its_
     async with house.updating():
         await house.drained()
     assert await house.rows() == [("BTC", 1, 5, 2), ("XBT", 0, 3, 2), ("XBT", 1, 4, 2)]
+
+
+async def test_a_name_that_changes_while_names_are_read_is_known_for_the_next_batch(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, renamed = SymbolStore.ids, replace(LIVE, base="XBT")
+
+    async def read_as_it_changes(self: SymbolStore) -> MarketIds:
+        found = await read(self)
+        await SymbolStore(house.database).upsert("binance", [renamed, ETH], NOW)
+        return found
+
+    async with house.updating():
+        monkeypatch.setattr(SymbolStore, "ids", read_as_it_changes)
+        for told in (message(0, 3, 2, LIVE), message(1, 4, 2, renamed)):
+            await house.tell([msgspec.structs.replace(told, native="")])
+            await house.drained()
+    assert (await house.rows(), await house.errors()) == ([("XBT", 0, 3, 2), ("XBT", 1, 4, 2)], [])
