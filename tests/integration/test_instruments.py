@@ -8,7 +8,8 @@ import pytest
 from app.jobs import first_fill, instruments
 from common.clock import Clock
 from common.errors import Malformed, Retryable
-from common.ports import Request
+from common.market import Instrument
+from common.ports import Listing, More, Request
 from common.span import MINUTE_MS, Span
 from fetchers import registry
 from tests.fixtures.instance import Instance, open_instance
@@ -35,6 +36,27 @@ async def test_a_stream_starts_with_the_stored_markets_while_the_exchange_is_awa
     symbols = instance.resources.stores.symbols
     found = await instruments.wait_for_markets(BINANCE, get=away, symbols=symbols, clock=FAST)
     assert {one.key for one in found} == {*await symbols.load("binance")}
+
+
+async def test_a_listing_of_several_answers_is_asked_for_to_its_end() -> None:
+    coins = [Instrument("binance", name, "USDT", f"{name}USDT") for name in ("A", "B", "C")]
+
+    def read(bodies: tuple[bytes, ...]) -> Listing:
+        if len(bodies) == len(coins):
+            return Listing([coins[int(body)] for body in bodies], [])
+        return Listing([], [], More(Request(f"/{len(bodies)}"), lambda body: read((*bodies, body))))
+
+    class Paged(type(BINANCE)):  # type: ignore[misc]
+        def instruments_request(self) -> Request:
+            return Request("/0")
+
+        def parse_instruments(self, body: bytes) -> Listing:
+            return read((body,))
+
+    async def get(request: Request) -> bytes:
+        return request.path[1:].encode()
+
+    assert await instruments.ask(Paged(), get=get) == coins
 
 
 async def test_a_stream_without_any_markets_asks_until_the_exchange_answers(instance: Instance) -> None:

@@ -295,6 +295,28 @@ def test_where_minutes_are_not_watched_they_are_made_of_trades() -> None:
     assert {one.open_ms for one in told} == {open_ms}, "a minute that was joined midway is not told"
 
 
+def test_a_minute_of_which_trades_were_passed_over_is_not_told_as_if_it_were_whole() -> None:
+    coin = market("upbit", "KRW-BTC", "KRW")
+    session = CcxtExchange("upbit").session([coin])
+    open_ms = NOW_MS + MINUTE_MS
+    session.receive(upbit_trade(1, NOW_MS + 30_000, 5.0, 9.0))
+    assert session.receive(upbit_trade(2, open_ms + 1_000, 100.0, 0.1))
+    session.drop([coin])
+    assert session.receive(upbit_trade(3, open_ms + 2_000, 100.0, 0.2)) == []
+    session.add([coin])
+    assert session.receive(upbit_trade(4, open_ms + 3_000, 100.0, 0.4)) == []
+    (told,) = session.receive(upbit_trade(5, open_ms + MINUTE_MS, 100.0, 0.8))
+    assert (told.open_ms, told.volume) == (open_ms + MINUTE_MS, 0.8)
+
+
+def test_a_candle_that_starts_on_no_minute_is_none() -> None:
+    session = CcxtExchange("htx").session([Instrument("htx", "BTC", "USDT", "btcusdt", "btc", "usdt")])
+    tick = {"id": 1_790_000_041, "open": 1, "close": 1, "low": 1, "high": 1, "amount": 1, "vol": 1, "count": 1}
+    frame = {"ch": "market.btcusdt.kline.1min", "ts": 1_790_000_041_000, "tick": tick}
+    with pytest.raises(Malformed, match="starts on no minute"):
+        session.receive(gzip.compress(json.dumps(frame).encode()))
+
+
 def test_a_market_that_takes_the_name_of_one_that_was_left_is_told_of_as_itself() -> None:
     """ccxt has no word for leaving, so the exchange goes on telling of the other."""
     gate = registry.get("gate")
