@@ -134,6 +134,14 @@ async def test_a_session_ends_with_its_key(deps: Deps, keys: KeyStore, database:
     assert await known.showing("ch_x", deps) is None
 
 
+async def test_whoever_may_only_read_may_leave(deps: Deps, keys: KeyStore) -> None:
+    async with rest(deps) as web:
+        await web.post("/sign-in", data={"token": await key_of(keys, Scope.READ)})
+        assert (await web.get("/api/test")).status_code == 200
+        assert (await web.post("/sign-out")).headers["Location"] == "/sign-in"
+        assert (await web.get("/api/test")).status_code == 401
+
+
 async def test_an_expired_key_opens_nothing(deps: Deps, keys: KeyStore, clock: SetClock) -> None:
     headers = bearer(await key_of(keys, Scope.READ, days=1))
     async with rest(deps) as web:

@@ -74,13 +74,15 @@ async def test_pages_of_other_sites_open_no_websocket_and_write_nothing(deps: De
     async with rest(deps) as web:
         for path in ("/sign-in", "/sign-out", "/api/test"):
             assert (await web.post(path, headers={"Origin": "https://evil.example"})).status_code == 403
+        assert (await web.post("/sign-in", headers={"Origin": "null", "Host": ""})).status_code == 403
 
 
 async def test_no_site_reads_anything_unless_it_is_named(deps: Deps) -> None:
     asks = {"Origin": APP, "Access-Control-Request-Method": "GET"}
     async with rest(deps) as web:
         read, before = await web.get("/api/test", headers={"Origin": APP}), await web.options("/", headers=asks)
-    assert before.status_code == 403
+        other = await web.options("/", headers=asks | {"Host": "evil.example"})
+    assert (before.status_code, other.status_code) == (403, 421)
     assert not [name for one in (read, before) for name in one.headers if name.startswith("access-control")]
 
 
@@ -139,7 +141,7 @@ async def test_a_request_that_is_too_large_is_refused_and_read_no_further() -> N
 
 
 async def test_an_answer_that_does_not_begin_is_given_up_and_one_that_did_may_take_its_time() -> None:
-    app, stopped = FastAPI(), asyncio.Event()
+    app, stopped, later = FastAPI(), asyncio.Event(), asyncio.Event()
 
     @app.get("/never")
     async def never() -> None:
@@ -153,7 +155,7 @@ async def test_an_answer_that_does_not_begin_is_given_up_and_one_that_did_may_ta
 
         async def parts() -> AsyncIterator[bytes]:
             yield b"a"
-            await stopped.wait()
+            await later.wait()
             yield b"b"
 
         return StreamingResponse(parts())
@@ -165,6 +167,8 @@ async def test_an_answer_that_does_not_begin_is_given_up_and_one_that_did_may_ta
         answer = await web.get("/never")
         assert (answer.status_code, stopped.is_set()) == (503, True)
         assert answer.json()["detail"] == "There was no answer within 0.05 s; ask for less, or again later."
+        await web.get("/never")  # which takes as long as an answer may take to begin, once more
+        later.set()
         assert (await slow).content == b"ab"
 
 
