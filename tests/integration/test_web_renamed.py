@@ -1,6 +1,7 @@
 """Whoever listens to a market is told of that one, and whoever asks by a name of the one that bears it now."""
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from app.stores.database import Database
 from app.stores.symbols import SymbolStore
 from common.market import Instrument
 from common.span import MINUTE_MS
-from tests.fixtures.web import BTC, NOW_MS
+from tests.fixtures.web import BTC, NOW_MS, store
 from tests.integration.test_web_live import LIMIT_S, MINUTE, SUBSCRIBE, Live, bar, hear, live, say, text_of
 
 __all__ = ["live"]
@@ -41,6 +42,19 @@ async def test_a_board_goes_on_with_its_market_and_a_name_used_again_has_another
         await live.stream(bar(MINUTE, 104), market=RENAMED)
         await live.stream(bar(MINUTE, 9), market=LATER)
         assert await hear(before) == text_of(bar(MINUTE, 9)), "the name is told of once, as it is asked for"
+
+
+async def test_a_board_of_a_renamed_market_is_read_again_at_once(live: Live, database: Database) -> None:
+    """Its history may have been joined with another's."""
+    before = bar(MINUTE - MINUTE_MS, 99)
+    async with live.client() as socket:
+        await live.stream(bar(MINUTE, 101))
+        await say(socket, SUBSCRIBE | {"interval": "1h"})
+        first = json.loads(await hear(socket))
+        await store(database, BTC, [before])
+        await SymbolStore(database).upsert("binance", [RENAMED], NOW_MS + 1)
+        told = json.loads(await hear(socket))
+    assert (first["volume"], told["volume"], told["low"]) == (1.5, 3.0, 99.0)
 
 
 async def test_a_board_goes_on_when_the_exchange_calls_its_market_otherwise(
