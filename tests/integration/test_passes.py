@@ -11,12 +11,13 @@ from celery_app import chain, on_start
 from celery_app.celery_main import app
 from celery_app.slices import begin_healing, begin_pass, take_up_pass
 from celery_app.worker_loop import Resources
+from common.clock import Clock
 from common.errors import Retryable
 
 
 def with_redis(client: redis.asyncio.Redis) -> Resources:
     """What these need of a worker's resources."""
-    return cast(Resources, SimpleNamespace(redis=client))
+    return cast(Resources, SimpleNamespace(redis=client, clock=Clock()))
 
 
 async def test_a_bell_that_rings_during_a_pass_is_heard_when_the_pass_is_over(
@@ -24,7 +25,7 @@ async def test_a_bell_that_rings_during_a_pass_is_heard_when_the_pass_is_over(
 ) -> None:
     worker = with_redis(redis_client)
     under_way = await begin_pass(worker, "binance")
-    await ring(redis_client, "binance")
+    await ring(redis_client, "binance", 1)
     assert await begin_healing(worker, "binance") is None
     await chain.end(redis_client, chain.of_pass("binance"))
     token = await begin_healing(worker, "binance")
