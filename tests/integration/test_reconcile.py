@@ -7,6 +7,7 @@ import pytest
 from app.happening import Kind
 from app.jobs.reconcile import FARTHEST_BACK_MS, Reconcile
 from app.messages import CandleMessage, decode
+from app.stores.errors import FetchError
 from app.stores.heartbeat import healing_since_ms, ring, rung
 from app.stores.latest import LiveSink
 from app.stores.symbols import StoredSymbol
@@ -209,6 +210,18 @@ async def test_what_cannot_be_asked_is_told_does_not_stop_the_others_and_is_aske
     await instance.resources.stores.coverage.want({lost.id: settled})
     assert await reconcile(instance, markets).run(20) == []
     assert await instance.rows(lost.id, settled) == instance.truth(lost, settled)
+
+
+async def test_a_failure_is_over_once_a_pass_has_its_minutes(instance: Instance) -> None:
+    (market,) = await instance.know("binance", "BTC/USDT")
+    lost = Span(this_minute(instance) - 30 * MINUTE_MS, this_minute(instance) - 20 * MINUTE_MS)
+    errors = instance.resources.stores.errors
+    await instance.resources.stores.coverage.want({market.id: lost})
+    failed = FetchError("binance", "BTCUSDT", lost, "Malformed", "cut short", None, symbol_id=market.id)
+    await errors.record(failed, instance.resources.clock.now_ms())
+    assert await errors.open_count("binance") == 1
+    await reconcile(instance, [market]).run(20)
+    assert await errors.open_count("binance") == 0
 
 
 async def test_where_this_network_is_refused_a_pass_ends_at_the_first_market(instance: Instance) -> None:
