@@ -24,6 +24,10 @@ class Clock:
         """Milliseconds since some moment, which go on evenly when the machine's time is set: for what lasts."""
         return round(time.monotonic_ns() * self.rate / 1_000_000)
 
+    def of_real_s(self, seconds: float) -> int:
+        """Milliseconds of this clock in so many real seconds, which is what servers take for their work."""
+        return round(seconds * 1000 * self.rate)
+
     async def sleep(self, seconds: float) -> None:
         """Wait `seconds` of this clock's time."""
         await asyncio.sleep(seconds / self.rate)

@@ -64,7 +64,7 @@ class Backfill:
 
         What others have leased is theirs while they live; then it is asked again, so nobody's death loses a page.
         """
-        self._until_ms = self.clock.now_ms() + for_s * 1000 * self.clock.rate
+        self._until_ms = self.clock.now_ms() + self.clock.of_real_s(for_s)
         async with self.plans.present(self.worker) as lost:
             while True:
                 await self.plans.reclaim()

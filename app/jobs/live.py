@@ -238,7 +238,7 @@ class Live:
             "last_error": self._idle or self._last_error,
             "malformed": self._complaints.counts.total(),
             "updated_ms": now_ms,
-            "beat_ms": round(heartbeat.BEAT_S * 1000 * self._clock.rate),
+            "beat_ms": self._clock.of_real_s(heartbeat.BEAT_S),
         }
 
 

@@ -56,7 +56,7 @@ async def audit(
 
     Works for about `for_s` real seconds. What the exchange refuses is told, and tried again by the next audit.
     """
-    repairs, until_ms = RepairStore(stores.db), clock.now_ms() + for_s * 1000 * clock.rate
+    repairs, until_ms = RepairStore(stores.db), clock.now_ms() + clock.of_real_s(for_s)
     known = {one.id: one for one in (await stores.symbols.load(exchange.name)).values()}
     if within_reach(exchange, Span(0, clock.now_ms() - DAY_MS), clock.now_ms()).is_empty():
         return True  # no answer would tell of minutes that old

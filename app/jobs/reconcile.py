@@ -63,7 +63,7 @@ class Reconcile:
         before those that it did, and also join a pass under way.
         """
         now_ms = self.clock.now_ms()
-        self._until_ms = now_ms + for_s * 1000 * self.clock.rate
+        self._until_ms = now_ms + self.clock.of_real_s(for_s)
         needs = await self._needs(now_ms)
         window = Span(floor_minute(now_ms) - self.window_minutes * MINUTE_MS, floor_minute(now_ms))
         queue = deque(await self._queue(set(self.markets if left is None else left), needs, now_ms))

@@ -66,6 +66,15 @@ def test_the_database_replaces_what_was_heard_long_ago_and_nothing_else() -> Non
     assert bucket.bar() == combine([minute(0, 20), minute(1, 11), minute(2, 12)], START)
 
 
+def test_what_rest_said_stays_though_the_database_is_slow_to_have_it() -> None:
+    """It is told before it is committed: what is read meanwhile is the part that the feed had told."""
+    bucket = Bucket(Interval.M5, START)
+    hear(bucket, minute(0, 10), source=1, told_ms=START)
+    hear(bucket, minute(0, 12), source=3, told_ms=START + 1)
+    bucket.take(None, START, [minute(0, 10)], heard_after_ms=START + 60_000)
+    assert bucket.bar() == minute(0, 12)
+
+
 def test_a_bucket_is_over_with_its_last_minute_or_half_a_minute_later() -> None:
     bucket = Bucket(Interval.M5, START)
     hear(bucket, minute(3, 10), closed=True)

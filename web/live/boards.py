@@ -5,20 +5,22 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from operator import attrgetter
 
+from common.clock import Clock
 from web.deps import Stored
 from web.live.board import Board
 from web.live.following import Told
 from web.live.recent import Recent
 from web.live.streams import Topic
 
-#: After a correction the database needs this long to have it.
-CORRECTION_MS = 5_000
+#: Real seconds that the database needs to have a correction.
+CORRECTION_S = 5
 
 
 class Boards:
     """`due` says when a board is to be read again sooner than usually."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self.due: dict[Board, int] = {}
         self._numbers = count(1)
         self._of_topic: dict[Topic, Board] = {}
@@ -55,13 +57,14 @@ class Boards:
     def has(self, exchange: str) -> bool:
         return any(board.exchange == exchange for board in self._of_topic.values())
 
-    def hear(self, heard: Iterable[Told], now_ms: int) -> None:
+    def hear(self, heard: Iterable[Told]) -> None:
         """Tell what these candles change, each bar once, in the order of the last message of each board."""
+        now_ms = self._clock.now_ms()
         touched: dict[Board, None] = {}
         for key, message, place in heard:
             for board in self._of_market.get(key, ()):
                 if not board.hear(message, place) or board.stale:
-                    self.due[board] = now_ms + CORRECTION_MS
+                    self.due[board] = now_ms + self._clock.of_real_s(CORRECTION_S)
                 touched.pop(board, None)
                 touched[board] = None
         for board in touched:

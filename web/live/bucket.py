@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from common.interval import Interval
-from common.market import Bar
+from common.market import Bar, Source
 from common.span import MINUTE_MS
 from common.timeframe import Timeframe
 
@@ -63,11 +63,13 @@ class Bucket:
     def take(self, stored: Bar | None, cut_ms: int, minutes: Iterable[Bar], heard_after_ms: int) -> None:
         """Replace what is known by what the database holds, except minutes heard after `heard_after_ms`.
 
-        Minutes that the database does not have yet stay, too: their way there may be longer than ours.
+        Minutes that the database does not have yet stay, too: their way there may be longer than ours. And so does
+        what REST said: it is told before it is committed, however long that takes (ADR 22).
         """
         self._stored, self.cut_ms = stored, cut_ms
         for bar in minutes:
-            if self._told.get(bar.open_ms, 0) <= heard_after_ms:
+            was_recorded = self._closed.get(bar.open_ms) == Source.RECORD
+            if not was_recorded and self._told.get(bar.open_ms, 0) <= heard_after_ms:
                 self._minutes[bar.open_ms] = bar
         self._minutes = {open_ms: bar for open_ms, bar in self._minutes.items() if open_ms >= cut_ms}
         self._told = {open_ms: told_ms for open_ms, told_ms in self._told.items() if open_ms >= cut_ms}

@@ -56,7 +56,7 @@ class Hub:
         self._deps = deps
         self._tasks = tasks
         self._loader = Loader(deps)
-        self._boards = Boards()
+        self._boards = Boards(deps.clock)
         self._following: dict[str, Following] = {}
         self._running: set[asyncio.Task[None]] = set()
         #: Of the names of markets, as they were in the last seconds.
@@ -230,7 +230,7 @@ class Hub:
             self._boards.due |= dict.fromkeys(boards, 0)
 
     def _hear(self, heard: Iterable[Told]) -> None:
-        self._boards.hear(heard, self._deps.clock.now_ms())
+        self._boards.hear(heard)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from common.clock import Clock
 from common.interval import Interval
 from common.market import Bar
 from common.span import MINUTE_MS, Span, floor_minute
@@ -13,8 +14,8 @@ from web.live.bucket import Bucket, combine
 
 #: The last minutes may be on their way to the database: at least this much of the past is kept minute by minute.
 UNSETTLED_MS = 30 * MINUTE_MS
-#: A live minute this young is newer than its row in the database.
-ON_ITS_WAY_MS = 10_000
+#: Real seconds for which a live minute is newer than its row in the database.
+ON_ITS_WAY_S = 10
 
 
 class Part(NamedTuple):
@@ -24,12 +25,18 @@ class Part(NamedTuple):
     cut_ms: int
     minutes: list[Bar]
 
-    def pour_into(self, bucket: Bucket, now_ms: int) -> None:
-        bucket.take(self.stored, self.cut_ms, self.minutes, now_ms - ON_ITS_WAY_MS)
+    def pour_into(self, bucket: Bucket, heard_after_ms: int) -> None:
+        bucket.take(self.stored, self.cut_ms, self.minutes, heard_after_ms)
 
 
-async def load(boards: Sequence[Board], bars: ManyBars, now_ms: int) -> None:
+def on_its_way_since(clock: Clock) -> int:
+    """Minutes that were told later may not be in the database yet."""
+    return clock.now_ms() - clock.of_real_s(ON_ITS_WAY_S)
+
+
+async def load(boards: Sequence[Board], bars: ManyBars, clock: Clock) -> None:
     """Of one timeframe, whose bar under way starts at the same time. Afterwards they are ready."""
+    now_ms, heard_after_ms = clock.now_ms(), on_its_way_since(clock)
     timeframe = boards[0].topic.timeframe
     current_ms = start_of_current(boards[0], now_ms)
     starts = [timeframe.back(current_ms, 1), current_ms]
@@ -37,7 +44,7 @@ async def load(boards: Sequence[Board], bars: ManyBars, now_ms: int) -> None:
     for board in boards:
         for start_ms in starts:
             if bucket := board.bucket(start_ms):
-                parts[board.market.id, start_ms].pour_into(bucket, now_ms)
+                parts[board.market.id, start_ms].pour_into(bucket, heard_after_ms)
         board.ready, board.loaded_ms = True, now_ms
 
 

@@ -66,7 +66,7 @@ class Loader:
 
     async def _read(self, boards: Sequence[Board], now_ms: int) -> None:
         try:
-            await load(boards, self._deps.many_bars, now_ms)
+            await load(boards, self._deps.many_bars, self._deps.clock)
             await self._read_older(empty(boards))
             for board in boards:
                 if board.stale:
