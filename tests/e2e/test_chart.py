@@ -1,6 +1,5 @@
 """The chart as a trader uses it, in a real browser: what is drawn is what the database holds."""
 
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -8,27 +7,28 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from app.stores.database import Database, open_database
+from app.stores.database import Database
 from app.stores.heartbeat import tell
 from common.interval import Interval
 from common.market import Bar, Source
 from common.span import MINUTE_MS
 from common.timeframe import parse
-from tests.fixtures.browser import PHONE, browser_page, chromium
+from tests.fixtures.browser import PHONE, browser_page
 from tests.fixtures.chart import (
     BARS,
     MARKET,
     MINUTE,
     PLOT,
     QUERY,
+    address,
+    deps,
     drawn,
-    fill,
+    filled_url,
     five,
     open_chart,
     stream,
     visible,
 )
-from tests.fixtures.postgres import Server
 from tests.fixtures.web import (
     BTC,
     NOW_MS,
@@ -37,33 +37,12 @@ from tests.fixtures.web import (
     every_minute,
     listening,
     minutes,
-    shared_database,
     store,
     web_deps,
 )
 from web.deps import Deps
 
-
-@pytest.fixture(scope="module")
-def filled_url(postgres_server: Server) -> Iterator[str]:
-    chromium()
-    with shared_database(postgres_server, fill) as url:
-        yield url
-
-
-@pytest.fixture
-async def deps(filled_url: str, redis_client: Redis) -> AsyncIterator[Deps]:
-    database = open_database(filled_url)
-    now: dict[Any, Any] = {"state": "connected", "last_candle_ms": NOW_MS}
-    await tell(redis_client, "binance", now)
-    yield web_deps(database, redis_client, SetClock())
-    await database.close()
-
-
-@pytest.fixture
-async def address(deps: Deps) -> AsyncIterator[str]:
-    async with listening(deps) as found:
-        yield found
+__all__ = ["address", "deps", "filled_url"]
 
 
 async def test_every_stored_timeframe_has_a_button_and_draws_the_bars_of_the_database(
@@ -113,6 +92,7 @@ async def test_scrolling_back_prepends_older_bars_and_keeps_the_view(address: st
         assert await seen.page.is_hidden("#realtime")
         for bars in (1000, 1500, 2000):
             await seen.page.evaluate(f"{PLOT}.chart.timeScale().setVisibleLogicalRange({{from: 20, to: 140}})")
+            await seen.until("new Promise(requestAnimationFrame)")
             view = await visible(seen)
             await seen.until(f"+document.getElementById('chart').dataset.bars === {bars}")
             assert five(await drawn(seen)) == five(BARS[-bars:])

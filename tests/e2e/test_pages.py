@@ -1,7 +1,6 @@
 """The pages as a person sees them, in a real browser."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -9,37 +8,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from app.stores.database import open_database
-from app.stores.heartbeat import tell
 from common.interval import Interval
 from common.market import Bar
-from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, browser_page, chromium
-from tests.fixtures.chart import BARS, MINUTE, fill, open_chart, stream
-from tests.fixtures.postgres import Server
-from tests.fixtures.web import NOW_MS, SetClock, aggregate, listening, shared_database, web_deps
+from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, browser_page
+from tests.fixtures.chart import BARS, MINUTE, address, deps, filled_url, open_chart, stream
+from tests.fixtures.web import aggregate, listening
 from web.deps import Deps, FetchProgress
 
-
-@pytest.fixture(scope="module")
-def filled_url(postgres_server: Server) -> Iterator[str]:
-    chromium()
-    with shared_database(postgres_server, fill) as url:
-        yield url
-
-
-@pytest.fixture
-async def deps(filled_url: str, redis_client: Redis) -> AsyncIterator[Deps]:
-    database = open_database(filled_url)
-    now: dict[Any, Any] = {"state": "connected", "last_candle_ms": NOW_MS}
-    await tell(redis_client, "binance", now)
-    yield web_deps(database, redis_client, SetClock())
-    await database.close()
-
-
-@pytest.fixture
-async def address(deps: Deps) -> AsyncIterator[str]:
-    async with listening(deps) as found:
-        yield found
+__all__ = ["address", "deps", "filled_url"]
 
 
 #: How many pixels of the candles' canvas have about the colour of a CSS variable.

@@ -177,7 +177,7 @@ function redraw(from) {
 
 async function loadOlder() {
   const { track } = shown ?? {};
-  if (!(await track?.older().catch(() => false)) || shown?.track !== track) return false;
+  if (!(await track?.older(() => plot.settled()).catch(() => false)) || shown?.track !== track) return false;
   redraw(0);
   shown.mender.mend();
   return true;

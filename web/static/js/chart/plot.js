@@ -17,6 +17,8 @@ const FEWEST_SHOWN = 40;
 const BAR_PX = 8;
 // More changed points than this are drawn all at once.
 const MANY = 50;
+// A hidden tab has no frames.
+const FRAME_AT_MOST_MS = 100;
 const NO_LINE = { priceLineVisible: false, lastValueVisible: false };
 
 export class Plot {
@@ -103,6 +105,14 @@ export class Plot {
       upColor: up, wickUpColor: up, borderUpColor: up, downColor: down, wickDownColor: down, borderDownColor: down,
     });
     if (this.points.length) this.draw(this.points);
+  }
+
+  // After the next frame a view that was just chosen is one of times, and stays when bars are put before it.
+  settled() {
+    return new Promise((resolve) => {
+      requestAnimationFrame(() => resolve());
+      setTimeout(resolve, FRAME_AT_MOST_MS);
+    });
   }
 
   get atEdge() { return this.points.length > 0 && this.chart.timeScale().getVisibleLogicalRange()?.from < EDGE; }

@@ -26,12 +26,13 @@ export class Track {
     if (rows.length < PAGE) this.hasOlder = false;
   }
 
-  // Prepend a page; answers whether there was one. One at a time.
-  async older() {
+  // Prepend a page when `settled` lets it; answers whether there was one. One at a time.
+  async older(settled = async () => {}) {
     if (!this.hasOlder || this.busy || !this.bars.first) return false;
     this.busy = api.bars(this.market, this.timeframe.name, this.bars.first.time * 1000 - MINUTE * 1000);
     try {
       const rows = await this.busy;
+      await settled();
       this.bars.merge(rows);
       this.hasOlder = rows.length === PAGE;
       return rows.length > 0;
