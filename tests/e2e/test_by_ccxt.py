@@ -18,7 +18,7 @@ __all__ = ["simulator"]
 async def test_an_exchange_that_ccxt_alone_knows_is_streamed_by_the_printed_command(
     simulator: Simulator, postgres_url: str, redis_url: str, redis_client: Redis, tmp_path: Path
 ) -> None:
-    with running_kucoin() as kucoin:
+    with running_kucoin(simulator.clock) as kucoin:
         env = environment(simulator, postgres_url, redis_url, tmp_path, EXCHANGES="ccxt:kucoin", **kucoin.urls)
         command = (str(BIN / "candlehouse"), "stream", "--exchange", "ccxt:kucoin")
 
@@ -41,7 +41,7 @@ DAY = Span(1_789_171_200_000, 1_789_171_200_000 + DAY_MS)
 async def test_history_of_an_exchange_that_ccxt_alone_knows_is_fetched_by_the_printed_command(
     simulator: Simulator, postgres_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    with running_kucoin() as kucoin:
+    with running_kucoin(simulator.clock) as kucoin:
         more = {"EXCHANGES": "binance,ccxt:kucoin", **kucoin.urls}
         env = environment(simulator, postgres_url, redis_url, tmp_path, **more)
         async with worker(env, tmp_path / "worker.log", "kucoin"):

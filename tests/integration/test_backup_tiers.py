@@ -137,6 +137,8 @@ def test_numbers_keys_and_triggers_work_after_a_restore_of_hypertables(
             ("fetch_job_symbols", "FOREIGN KEY (job_id) REFERENCES fetch_jobs(id) ON DELETE CASCADE"),
             ("fetch_leases", "FOREIGN KEY (job_id) REFERENCES fetch_jobs(id) ON DELETE CASCADE"),
             ("symbol_exchange", "FOREIGN KEY (successor_of) REFERENCES symbol_exchange(id)"),
+            ("symbol_names", "FOREIGN KEY (symbol_id) REFERENCES symbol_exchange(id) ON DELETE CASCADE"),
+            ("symbols_joined", "FOREIGN KEY (into_id) REFERENCES symbol_exchange(id) ON DELETE CASCADE"),
         ]
         assert run_apart(fetch(url, new)) == [(5,)]
     before = bars(ours)

@@ -127,6 +127,7 @@ async def garbage(port: int) -> bytes:
     writer.write(b"\xff\x00\r\n\r\n")
     line = await reader.readline()
     writer.close()
+    await writer.wait_closed()
     return line.strip()
 
 

@@ -274,14 +274,19 @@ async def test_an_answer_that_stops_in_its_middle_is_given_up(monkeypatch: pytes
     """Half-open: no end of the connection comes, nor a byte more."""
     monkeypatch.setattr("fetchers.http.SILENT_S", 0.2)
 
+    hung_up = asyncio.Event()
+
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n[[1,2")
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        hung_up.set()
 
     async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
         client = http_client(Clock(), {"binance": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
         with pytest.raises(Retryable, match="binance does not answer: ReadTimeout"):
             await client.get(BINANCE, LIST)
         await client.close()
+        await asyncio.wait_for(hung_up.wait(), 20)

@@ -32,7 +32,7 @@ async def test_messages_are_sent_no_faster_than_allowed() -> None:
 
 
 def test_no_connection_subscribes_to_more_than_allowed() -> None:
-    many = [replace(UST, base=f"A{n}") for n in range(60)]
+    many = [replace(UST, base=f"A{n}", native=f"A{n}UST") for n in range(60)]
     lines = lines_of("bitfinex")
     assert (lines.carry(many), [lines.markets(number) for number in range(3)]) == ([], [25, 25, 10])
 
@@ -47,7 +47,7 @@ async def test_processes_that_share_an_exchange_share_its_connections_a_minute()
 
 
 def test_markets_come_and_go_without_touching_the_others() -> None:
-    many = [replace(UST, base=f"A{n}") for n in range(60)]
+    many = [replace(UST, base=f"A{n}", native=f"A{n}UST") for n in range(60)]
     lines = lines_of("bitfinex")
     lines.carry(many)
     assert lines.carry(many[1:]) == many[:1]
