@@ -17,6 +17,8 @@ from fetchers.history import Get
 AGAIN_S = 30
 #: Real seconds that a stream waits for the list: while the rate limit keeps us waiting, stored markets will do.
 LISTED_S = 20
+#: To one list of markets: several times what the largest exchange takes.
+MOST_ANSWERS = 100
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +26,12 @@ log = structlog.get_logger(__name__)
 async def ask(exchange: Exchange, *, get: Get) -> list[Instrument]:
     """The exchange's markets as it lists them now, never none."""
     listing = exchange.parse_instruments(await get(exchange.instruments_request()))
+    answers = 1
     while listing.more is not None:
+        if answers == MOST_ANSWERS:
+            raise Malformed(f"the list of markets has no end after {answers} answers", exchange.name)
         listing = listing.more.parse(await get(listing.more.request))
+        answers += 1
     for sentence in listing.skipped:
         log.warning("market skipped", exchange=exchange.name, reason=sentence)
     if not listing.instruments:

@@ -23,6 +23,8 @@ from fetchers.trades import Minutes, Trade
 
 #: Different sentences that one connection may have told.
 _MOST_NOTICES = 100
+#: Trades of one connection that may be told again: many more than come in the two minutes that are kept.
+_MOST_GIVEN = 100_000
 
 
 class CcxtSession:
@@ -172,19 +174,32 @@ class CcxtSession:
 
 
 class _Numbers:
-    """A number for each trade: the exchange's where it has numbers, else one after the other."""
+    """A number for each trade, the same when it is told again: the exchange's, else one after the other."""
 
     def __init__(self) -> None:
         self._next = 0
+        #: Of those that the exchange tells apart by words, the oldest first.
+        self._given: dict[str, int] = {}
 
     def trade(self, name: str, row: Any) -> Trade:
         try:
             at_ms, price, amount = int(row["timestamp"]), Decimal(str(row["price"])), Decimal(str(row["amount"]))
         except (KeyError, TypeError, ValueError, InvalidOperation) as error:
             raise Malformed(f"{name} trade that cannot be read", str(row)[:100]) from error
-        number = str(row.get("id"))
+        return Trade(self._number(row.get("id")), at_ms, price, amount)
+
+    def _number(self, id_: Any) -> int:
+        name = "" if id_ is None else str(id_)
+        if name.isascii() and name.isdecimal():
+            return int(name)
+        if name in self._given:
+            return self._given[name]
         self._next += 1
-        return Trade(int(number) if number.isascii() and number.isdecimal() else self._next, at_ms, price, amount)
+        if name:
+            self._given[name] = self._next
+            if len(self._given) > _MOST_GIVEN:
+                del self._given[next(iter(self._given))]
+        return self._next
 
 
 def _taken(cache: Any) -> list[Any]:

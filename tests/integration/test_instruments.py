@@ -38,25 +38,38 @@ async def test_a_stream_starts_with_the_stored_markets_while_the_exchange_is_awa
     assert {one.key for one in found} == {*await symbols.load("binance")}
 
 
+COINS = [Instrument("binance", name, "USDT", f"{name}USDT") for name in ("A", "B", "C")]
+
+
+class Paged(type(BINANCE)):  # type: ignore[misc]
+    """Its list of markets comes in so many answers."""
+
+    def __init__(self, answers: int) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def instruments_request(self) -> Request:
+        return Request("/0")
+
+    def parse_instruments(self, *bodies: bytes) -> Listing:
+        if len(bodies) == self.answers:
+            return Listing([COINS[int(body)] for body in bodies], [])
+        return Listing(
+            [], [], More(Request(f"/{len(bodies)}"), lambda body: self.parse_instruments(*bodies, body))
+        )
+
+
+async def its_number(request: Request) -> bytes:
+    return request.path[1:].encode()
+
+
 async def test_a_listing_of_several_answers_is_asked_for_to_its_end() -> None:
-    coins = [Instrument("binance", name, "USDT", f"{name}USDT") for name in ("A", "B", "C")]
+    assert await instruments.ask(Paged(3), get=its_number) == COINS
 
-    def read(bodies: tuple[bytes, ...]) -> Listing:
-        if len(bodies) == len(coins):
-            return Listing([coins[int(body)] for body in bodies], [])
-        return Listing([], [], More(Request(f"/{len(bodies)}"), lambda body: read((*bodies, body))))
 
-    class Paged(type(BINANCE)):  # type: ignore[misc]
-        def instruments_request(self) -> Request:
-            return Request("/0")
-
-        def parse_instruments(self, body: bytes) -> Listing:
-            return read((body,))
-
-    async def get(request: Request) -> bytes:
-        return request.path[1:].encode()
-
-    assert await instruments.ask(Paged(), get=get) == coins
+async def test_a_listing_without_end_is_given_up() -> None:
+    with pytest.raises(Malformed, match="no end after 100 answers"):
+        await instruments.ask(Paged(200), get=its_number)
 
 
 async def test_a_stream_without_any_markets_asks_until_the_exchange_answers(instance: Instance) -> None:

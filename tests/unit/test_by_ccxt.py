@@ -274,13 +274,15 @@ def test_packed_frames_are_unpacked() -> None:
             session.receive(bomb)
 
 
-def upbit_trade(number: int, at_ms: int, price: float, amount: float) -> str:
+def upbit_trade(number: int | str, at_ms: int, price: float, amount: float) -> str:
     moment = {"trade_timestamp": at_ms, "timestamp": at_ms, "sequential_id": number}
     what = {"type": "trade", "code": "KRW-BTC", "trade_price": price, "trade_volume": amount, "ask_bid": "ASK"}
     return json.dumps({**what, **moment, "stream_type": "REALTIME"})
 
 
-def test_where_minutes_are_not_watched_they_are_made_of_trades() -> None:
+@pytest.mark.parametrize("called", ["{}", "3b1d-{}"])
+def test_where_minutes_are_not_watched_they_are_made_of_trades(called: str) -> None:
+    """A trade that is told twice counts once, whether it is known by a number or by words."""
     session = CcxtExchange("upbit").session([market("upbit", "KRW-BTC", "KRW")])
     open_ms, told = NOW_MS + MINUTE_MS, list[Candle]()
     for number, at_ms, price, amount in (
@@ -290,7 +292,7 @@ def test_where_minutes_are_not_watched_they_are_made_of_trades() -> None:
         (3, open_ms + 2_000, 99.9, 0.2),
         (4, open_ms + 59_999, 100.0, 0.4),
     ):
-        told += session.receive(upbit_trade(number, at_ms, price, amount))
+        told += session.receive(upbit_trade(called.format(number), at_ms, price, amount))
     assert [one[1:9] for one in told][-1] == (open_ms, 100.1, 100.1, 99.9, 100.0, 0.7, None, None)
     assert {one.open_ms for one in told} == {open_ms}, "a minute that was joined midway is not told"
 
