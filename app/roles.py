@@ -7,6 +7,8 @@ from pathlib import Path
 from app.settings import Settings
 from app.supervisor import Role
 
+#: Of one message to the web, before it is read at all; web.live.limits has the limit in characters.
+MOST_MESSAGE_BYTES = 262_144
 #: uvicorn's own lines in the form of all others.
 LOG_CONFIG = Path(__file__).with_name("web_log.json")
 
@@ -71,6 +73,8 @@ def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
         "3",
         "--ws-per-message-deflate",
         "false",
+        "--ws-max-size",
+        str(MOST_MESSAGE_BYTES),
         "--log-config",
         str(LOG_CONFIG),
     ]

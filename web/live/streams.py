@@ -1,6 +1,7 @@
 """How a stream is spelled: `binance:BTC:USDT@1m`, one market at one timeframe; `binance:*:USDT@1m` many."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from common.errors import BadInput
@@ -40,6 +41,7 @@ class Pattern(NamedTuple):
         return EVERY not in self.markets
 
 
+@lru_cache(maxsize=4096)
 def timeframe_of(interval: str, zone: str | None = None, origin_ms: int | None = None) -> Timeframe:
     """The one way to write timeframes that have the same buckets; raises BadInput."""
     found = parse(interval, zone, origin_ms)
