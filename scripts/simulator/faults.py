@@ -16,6 +16,7 @@ Kind = Literal[
     "rate_limit",
     "disconnect",
     "late_correction",
+    "missing_close",
     "silence",
     "slow",
     "truncate",
@@ -35,7 +36,7 @@ EXCHANGE_NAMES = ("*", *EXCHANGES)
 class Fault(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One switch, as POST /_sim/faults takes it; `on: false` removes every fault of that exchange and kind.
 
-    symbols        no_trades, late_correction, archive_…: native or BASE/QUOTE names; empty is every symbol
+    symbols        no_trades, late_correction, missing_close, archive_…: native or BASE/QUOTE names; empty is all
     start, end     no_trades: milliseconds, end excluded; from now on and for ever where absent
                    archive_…: concerns the archives that start then; all where absent
     count          rate_limit, truncate: how many of the next REST answers; absent: truncate goes on
@@ -129,11 +130,13 @@ class Faults:
                 return first
         return None
 
-    def correction(self, symbol: Symbol) -> Fault | None:
-        """The fault that makes this symbol's closing messages wrong."""
-        return next(
-            (one for one in self._matching(symbol.exchange, "late_correction") if one.concerns(symbol)), None
-        )
+    def closing(self, kind: Kind, symbol: Symbol) -> Fault | None:
+        """The fault that concerns the last state of this symbol's minutes.
+
+        late_correction    it is told wrongly
+        missing_close      it is not told
+        """
+        return next((one for one in self._matching(symbol.exchange, kind) if one.concerns(symbol)), None)
 
     def archive(self, kind: Kind, symbol: Symbol, span: Span) -> Fault | None:
         """The fault of this kind that concerns the archive of `span`.

@@ -110,9 +110,11 @@ class Feed:
 
 
 def final(world: World, symbol: Symbol, progress: Progress, now_ms: int) -> Row | None:
-    """The finished minute as the socket tells it, which is wrong while a late correction is on."""
+    """The finished minute as the socket tells it: wrongly while a late correction is on, not without its close."""
+    if world.faults.closing("missing_close", symbol):
+        return None
     true = world.market.row(symbol, progress.minute, now_ms)
-    fault = world.faults.correction(symbol)
+    fault = world.faults.closing("late_correction", symbol)
     if true is None or fault is None or not true.volume:
         return true
     if fault.delay_s:

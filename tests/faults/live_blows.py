@@ -63,6 +63,10 @@ async def _struck(play: "LivePlay", blow: Blow) -> AsyncIterator[None]:
             fault(exchange, "late_correction", delay_s=20)
             yield
             fault(exchange, "late_correction", on=False)
+        case Blow.UNCLOSED:
+            fault(exchange, "missing_close")
+            yield
+            fault(exchange, "missing_close", on=False)
         case Blow.HALF_OPEN | Blow.HALF_ANSWER | Blow.CERTIFICATE | Blow.HANDSHAKE | Blow.NAMES | Blow.CLOCK:
             async with _way_struck(play, blow):
                 yield

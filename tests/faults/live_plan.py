@@ -21,6 +21,7 @@ class Blow(StrEnum):
     HANDSHAKE = "the exchange breaks every handshake off"
     MAINTENANCE = "the exchange is under maintenance"
     CORRECTIONS = "closes are told wrongly, and corrected later or never"
+    UNCLOSED = "the last state of minutes is not told"
     CLOCK = "the machine's clock goes a minute forward, right again, a minute back and right again"
     STREAM = "a stream is killed"
     UPDATE = "the updater is killed"
@@ -45,6 +46,7 @@ _LASTING = {
     Blow.HEARTBEATS: 3.0,
     Blow.HALF_OPEN: 4.0,
     Blow.CORRECTIONS: 2.0,
+    Blow.UNCLOSED: 3.0,
     Blow.FULL_DISK: 4.0,
     Blow.FULL_LOGS: 3.0,
 }

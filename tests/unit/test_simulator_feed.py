@@ -146,3 +146,16 @@ def test_a_close_that_is_told_wrongly_is_put_right_once() -> None:
     later = [told(bitfinex_ws.advance(world, symbol, progress, end_ms + ms)[0]) for ms in (19_999, 20_000, 20_001)]
     assert [(true, False) in updates[:1] for updates in later] == [False, True, False]
     assert progress.before == true
+
+
+@pytest.mark.parametrize(
+    ("exchange", "native", "advance"),
+    [("binance", "BTCUSDT", binance_ws.advance), ("bittrex", "POWR-BTC", bittrex_ws.advance)],
+)
+def test_a_close_that_is_missing_is_never_told(exchange: str, native: str, advance: Advance) -> None:
+    world, symbol = world_and(exchange, native)
+    world.faults.switch(f'{{"exchange":"{exchange}","kind":"missing_close"}}'.encode())
+    progress = Progress(MINUTE)
+    assert told(advance(world, symbol, progress, START_MS + MINUTE_MS - 1)[0])
+    rows = [row for row, _ in told(advance(world, symbol, progress, START_MS + MINUTE_MS + 5_000)[0])]
+    assert [row.open_ms for row in rows] == [START_MS + MINUTE_MS]
