@@ -2,7 +2,7 @@
 
 import msgspec
 
-from common.market import Candle, Source
+from common.market import Bar, Candle, Source
 
 
 class CandleMessage(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +42,28 @@ class CandleMessage(msgspec.Struct, frozen=True, gc=False):
     @property
     def closed(self) -> bool:
         return self.source > Source.RUNNING
+
+    @property
+    def bar(self) -> Bar:
+        return Bar(self.time, self.open, self.high, self.low, self.close, self.volume)
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """Of two states of a closed minute the store keeps the greater (candles_correct.sql)."""
+        trades = -1 if self.trades is None else self.trades
+        quote_volume = -1.0 if self.quote_volume is None else self.quote_volume
+        return (self.source, self.volume, trades, quote_volume, self.high, self.low, self.close, self.open)
+
+    def replaces(self, known: "CandleMessage") -> bool:
+        """Whether this, told after `known` of the same minute, is the better knowledge, as it is in the store.
+
+        Two streams may hold a market for a moment, and the one that lost it tells of minutes as it knew them.
+        """
+        if self.source != known.source:
+            return self.source > known.source
+        if self.source == Source.RUNNING:
+            return self.volume >= known.volume
+        return self.source == Source.RECORD or self.rank >= known.rank
 
 
 def from_candle(candle: Candle, received_ms: int, *, corrected: bool = False) -> CandleMessage:

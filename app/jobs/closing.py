@@ -133,14 +133,7 @@ def _by_time(candle: Candle) -> Candle:
 
 def _correct(series: _Series, told: CandleMessage, candle: Candle, now_ms: int) -> CandleMessage | None:
     message = from_candle(candle if candle.source else _by_time(candle), now_ms, corrected=True)
-    if _rank(message) <= _rank(told):
+    if message.rank <= told.rank:
         return None
     series.closed[candle.open_ms] = message
-    return message if _rank(message)[1:] != _rank(told)[1:] else None
-
-
-def _rank(one: CandleMessage) -> tuple[float, ...]:
-    """The store keeps the greater of two states of one minute (candles_correct.sql): so do we."""
-    trades = -1 if one.trades is None else one.trades
-    quote_volume = -1.0 if one.quote_volume is None else one.quote_volume
-    return (one.source, one.volume, trades, quote_volume, one.high, one.low, one.close, one.open)
+    return message if message.rank[1:] != told.rank[1:] else None

@@ -21,15 +21,17 @@ ALIASES = "candlehouse:aliases"
 KEPT_MS = 600_000
 
 # One script a batch: its parts become visible together, a hash never goes back in time whoever writes, and it
-# costs the sender an eighth of pipelined commands. Entry ids are Redis's own time, so trimming is by that.
+# costs the sender an eighth of pipelined commands. Nor does a volume shrink within a minute but by the word of the
+# exchange: two streams may hold a market for a moment. Entry ids are Redis's own time, so trimming is by that.
 _WRITE = """
 local live, closed, epoch = KEYS[1], KEYS[2], KEYS[3]
 local newest, fields = nil, nil
 for i = 3, #ARGV, 10 do
-  local name, alias, time, is_closed, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  local name, alias, time, source, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local send = 'ws_send_' .. name
-  local stored = redis.call('HGET', send, 'time')
-  if not stored or tonumber(stored) <= tonumber(time) then
+  local stored = redis.call('HMGET', send, 'time', 'volume')
+  local ahead = stored[1] and tonumber(time) - tonumber(stored[1]) or 1
+  if ahead > 0 or ahead == 0 and (tonumber(source) > 1 or tonumber(ARGV[i + 9]) >= tonumber(stored[2])) then
     local function set(key)
       redis.call('HSET', key, 'time', time, 'open', ARGV[i + 5], 'high', ARGV[i + 6], 'low', ARGV[i + 7],
         'close', ARGV[i + 8], 'volume', ARGV[i + 9])
@@ -46,7 +48,7 @@ for i = 3, #ARGV, 10 do
     redis.call('PUBLISH', 'ws_send_' .. other, message)
   end
   redis.call('XADD', live, '*', 'candle', message)
-  if is_closed == '1' then redis.call('XADD', closed, '*', 'candle', message) end
+  if source ~= '0' then redis.call('XADD', closed, '*', 'candle', message) end
 end
 local now = redis.call('TIME')
 redis.call('XTRIM', live, 'MINID', '~', now[1] * 1000 - ARGV[2])
@@ -83,7 +85,7 @@ class LiveSink:
         for one in batch:
             name = _name(one.exchange, one.market_type, one.base, one.quote)
             prices = repr(one.open), repr(one.high), repr(one.low), repr(one.close), repr(one.volume)
-            args += (name, known.get(name, ""), one.time, "1" if one.source else "0", encode(one), *prices)
+            args += (name, known.get(name, ""), one.time, int(one.source), encode(one), *prices)
         epoch = await self._script(keys=[live_stream(exchange), CLOSED_CANDLES, EPOCH], args=args)
         if self._own and epoch != self._epoch:
             await self._redis.hset(ALIASES, mapping={**self._own})

@@ -123,6 +123,21 @@ async def test_the_newest_candle_never_moves_back(redis_client: redis.asyncio.Re
     assert await redis_client.hgetall("ws_send_binance;;BTC;;USDT") == stored(message(1, 6))
 
 
+async def test_a_stream_that_lost_a_market_takes_nothing_back_of_its_minute(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    sink = LiveSink(redis_client, Clock(), [BTC])
+    for later, newest in (
+        (message(0, 5.4), 5.4),
+        (message(0, 17.1, 1), 17.1),
+        (message(0, 5.4), 17.1),
+        (message(0, 5.4, 1), 17.1),
+        (message(0, 16.0, 3), 16.0),
+    ):
+        await sink.write([later])
+        assert await redis_client.hgetall("ws_send_binance;;BTC;;USDT") == stored(message(0, newest)), later
+
+
 async def test_every_update_is_published_and_told_in_order(redis_client: redis.asyncio.Redis) -> None:
     updates = [message(1, 5), message(0, 9, CLOSED), message(0, 10, CLOSED, corrected=True)]
     async with redis_client.pubsub() as channel:

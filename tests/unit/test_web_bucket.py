@@ -1,5 +1,6 @@
 """One running bar, made of a stored part and the minutes after it."""
 
+from app.messages import CandleMessage
 from common.interval import Interval
 from common.market import Bar
 from common.span import MINUTE_MS
@@ -13,7 +14,8 @@ def minute(number: int, price: float, volume: float = 1.0) -> Bar:
 
 
 def hear(bucket: Bucket, bar: Bar, *, told_ms: int = START, closed: bool = False, source: int = 0) -> bool:
-    return bucket.hear(bar, told_ms=told_ms, source=source or (1 if closed else 0))
+    facts = (None, None, source or (1 if closed else 0), told_ms)
+    return bucket.hear(CandleMessage("binance", "spot", "BTC", "USDT", *bar[:6], *facts))
 
 
 def test_a_bar_is_the_first_open_the_last_close_the_extremes_and_the_exact_sum() -> None:
@@ -46,6 +48,15 @@ def test_what_a_lower_source_says_of_a_closed_minute_is_passed_over() -> None:
     assert bucket.bar() == minute(0, 10)
     hear(bucket, minute(0, 11), source=3)
     assert bucket.bar() == minute(0, 11)
+
+
+def test_of_two_streams_that_close_a_minute_by_time_the_one_that_heard_more_of_it_is_believed() -> None:
+    """Whoever has just lost a market may close a minute of it as it stood then."""
+    bucket = Bucket(Interval.M5, START)
+    hear(bucket, minute(0, 10, 5.4), source=1)
+    hear(bucket, minute(0, 11, 17.1), source=1)
+    hear(bucket, minute(0, 10, 5.4), source=1)
+    assert bucket.bar() == minute(0, 11, 17.1)
 
 
 def test_a_minute_of_the_stored_part_asks_for_reading_it_again_and_counts_once() -> None:

@@ -115,15 +115,14 @@ class Board:
         if message.native not in ("", self.market.instrument.native):
             return True
         self._place = place or self._place
-        minute = Bar(message.time, message.open, message.high, message.low, message.close, message.volume)
         bucket = self.current
         if bucket is None or not bucket.has(message.time):
             bucket = self.bucket(self.topic.timeframe.floor(message.time))
         self._own = bucket
         if bucket is None:
-            return self._hear_of_old(minute, corrected=message.corrected)
+            return self._hear_of_old(message)
         self.ready = self.ready or self._is_minute
-        return bucket.hear(minute, told_ms=message.received, source=message.source, place=place)
+        return bucket.hear(message, place)
 
     def bucket(self, start_ms: int) -> Bucket | None:
         """The bucket that starts there, made when newer than all; None when older than the two that are kept."""
@@ -179,13 +178,11 @@ class Board:
     def frame(self, state: State, shape: Shape) -> Encoded:
         return frame(state, self.names, shape)
 
-    def _hear_of_old(self, minute: Bar, *, corrected: bool) -> bool:
-        if not corrected:
-            return True
-        if self._is_minute:
-            self._late.append(minute)
-        else:
-            self.stale.add(self.topic.timeframe.floor(minute.open_ms))
+    def _hear_of_old(self, message: CandleMessage) -> bool:
+        if message.corrected and self._is_minute:
+            self._late.append(message.bar)
+        elif message.corrected:
+            self.stale.add(self.topic.timeframe.floor(message.time))
         return True
 
     def _seq(self, order: int) -> str | None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from app.messages import CandleMessage
 from common.interval import Interval
 from common.market import Bar, Source
 from common.span import MINUTE_MS
@@ -26,8 +27,7 @@ def combine(bars: Iterable[Bar], open_ms: int) -> Bar | None:
 class Bucket:
     """A stored part that ends at `cut_ms`, and after it every known minute by itself.
 
-    `told` holds for each minute heard live when that was; `sent` is what was last told to clients, under `seq`;
-    `place` is where the newest message of it stands in the stream.
+    `sent` is what was last told to clients, under `seq`; `place` is where its newest message stands in the stream.
     """
 
     def __init__(self, timeframe: Timeframe | Interval, start_ms: int) -> None:
@@ -36,28 +36,25 @@ class Bucket:
         self.cut_ms = start_ms
         self._stored: Bar | None = None
         self._minutes: dict[int, Bar] = {}
-        self._told: dict[int, int] = {}
-        #: How a minute was closed, as common.market.Source orders it.
-        self._closed: dict[int, int] = {}
+        #: The best that was heard live of each minute after the cut.
+        self._heard: dict[int, CandleMessage] = {}
+        self.is_closed_by_message = False
         self.sent: Bar | None = None
         self.seq: str | None = None
         self.place = ""
         self.closed = False
 
-    def hear(self, minute: Bar, *, told_ms: int, source: int, place: str = "") -> bool:
-        """Take a live minute; False when it lies in the stored part, which must then be read again.
-
-        As in the store a lower source never replaces a higher one: what a stream that hung closes by time when it
-        goes on may be long known better.
-        """
-        if minute.open_ms < self.cut_ms:
+    def hear(self, message: CandleMessage, place: str = "") -> bool:
+        """Take a live minute; False when it lies in the stored part, which must then be read again."""
+        open_ms = message.time
+        if open_ms < self.cut_ms:
             return False
-        if source >= self._closed.get(minute.open_ms, 0):
-            self._minutes[minute.open_ms] = minute
-            self._told[minute.open_ms] = told_ms
+        known = self._heard.get(open_ms)
+        if known is None or message.replaces(known):
+            self._heard[open_ms] = message
+            self._minutes[open_ms] = message.bar
             self.place = place or self.place
-            if source:
-                self._closed[minute.open_ms] = source
+            self.is_closed_by_message |= message.closed and open_ms == self.end_ms - MINUTE_MS
         return True
 
     def take(self, stored: Bar | None, cut_ms: int, minutes: Iterable[Bar], heard_after_ms: int) -> None:
@@ -68,11 +65,11 @@ class Bucket:
         """
         self._stored, self.cut_ms = stored, cut_ms
         for bar in minutes:
-            was_recorded = self._closed.get(bar.open_ms) == Source.RECORD
-            if not was_recorded and self._told.get(bar.open_ms, 0) <= heard_after_ms:
+            heard = self._heard.get(bar.open_ms)
+            if heard is None or (heard.source != Source.RECORD and heard.received <= heard_after_ms):
                 self._minutes[bar.open_ms] = bar
         self._minutes = {open_ms: bar for open_ms, bar in self._minutes.items() if open_ms >= cut_ms}
-        self._told = {open_ms: told_ms for open_ms, told_ms in self._told.items() if open_ms >= cut_ms}
+        self._heard = {open_ms: heard for open_ms, heard in self._heard.items() if open_ms >= cut_ms}
 
     def bar(self) -> Bar | None:
         """The bucket's bar as of now; None while nothing was traded in it."""
@@ -81,10 +78,6 @@ class Bucket:
 
     def has(self, ms: int) -> bool:
         return self.start_ms <= ms < self.end_ms
-
-    @property
-    def is_closed_by_message(self) -> bool:
-        return self.end_ms - MINUTE_MS in self._closed
 
     def is_over(self, now_ms: int) -> bool:
         """Whether nothing but a correction can change it any more."""

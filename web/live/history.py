@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from common.interval import Interval
-from common.market import Bar
 from common.span import MINUTE_MS
 from common.timeframe import Timeframe
 from web.deps import Deps
@@ -34,7 +33,7 @@ async def last_bars(board: Board, deps: Deps, most: int, told: Mapping[int, Stat
 def _not_stored_yet(board: Board, found: Mapping[int, State], until_ms: int) -> dict[int, State]:
     """Closed minutes that are on their way to the database."""
     return {
-        open_ms: State(_bar(heard), True, False, _seq(board, heard.place))
+        open_ms: State(heard.message.bar, True, False, _seq(board, heard.place))
         for open_ms, heard in board.heard().items()
         if heard.message.closed and open_ms < until_ms and open_ms not in found
     }
@@ -115,9 +114,9 @@ def _older_minutes(board: Board, since: Since, now_ms: int) -> dict[int, State]:
             continue
         closed = heard.message.closed or now_ms >= end_ms + CLOSE_AFTER_MS
         if since.is_before(board, heard):
-            found[open_ms] = State(_bar(heard), closed, heard.message.corrected, _seq(board, heard.place))
+            found[open_ms] = State(heard.message.bar, closed, heard.message.corrected, _seq(board, heard.place))
         elif not heard.message.closed and closed and since.closes_later(end_ms):
-            found[open_ms] = State(_bar(heard), True, False, board.recent.afterwards())
+            found[open_ms] = State(heard.message.bar, True, False, board.recent.afterwards())
     return found
 
 
@@ -138,7 +137,7 @@ def _older_bar(board: Board, start_ms: int, part: Part, since: Mapping[str, Sinc
     part.pour_into(bucket, now_ms)
     for open_ms, heard in board.heard().items():
         if bucket.has(open_ms):
-            bucket.hear(_bar(heard), told_ms=heard.message.received, source=heard.message.source)
+            bucket.hear(heard.message)
     newest = _newest(board, bucket)
     bar, later = bucket.bar(), then.closes_later(bucket.end_ms)
     if bar is None:
@@ -165,11 +164,6 @@ def _is_closed_by_message(board: Board, end_ms: int) -> bool:
 def _is_older(board: Board, open_ms: int) -> bool:
     kept = board.previous or board.current
     return kept is not None and open_ms < kept.start_ms
-
-
-def _bar(heard: Heard) -> Bar:
-    one = heard.message
-    return Bar(one.time, one.open, one.high, one.low, one.close, one.volume)
 
 
 def _seq(board: Board, place: str) -> str:

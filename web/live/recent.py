@@ -58,7 +58,7 @@ class Recent:
         minutes = self._minutes.setdefault(key, {})
         known = minutes.pop(message.time, None)
         self.place = place
-        if known and known.message.source > message.source:  # as in the store
+        if known and not message.replaces(known.message):
             minutes[message.time] = known
             return
         minutes[message.time] = Heard(message, place)
