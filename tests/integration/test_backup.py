@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
-import asyncpg
 import psutil
 import pytest
 
@@ -31,7 +30,7 @@ from common.errors import BadInput
 from common.span import MINUTE_MS, Span
 from tests.fixtures.commands import Candlehouse, backup_commands
 from tests.fixtures.copies import START_MS, contents, fill, row
-from tests.fixtures.postgres import Server, execute, run_apart, wheel_folder
+from tests.fixtures.postgres import Server, execute, fetch, run_apart, wheel_folder
 
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "scripts/database/revisions"
@@ -98,7 +97,7 @@ def test_a_new_market_gets_a_number_of_its_own_after_a_restore(
     candlehouse("restore", tmp_path / "a.dump", url=other)
     names = "(exchange, base_id, quote_id, symbol)"
     new = f"INSERT INTO symbol_exchange {names} VALUES ('x', 'A', 'B', 'AB') RETURNING id"
-    assert run_apart(fetch(other, new)) == [(5,)]
+    assert fetch(other, new) == [(5,)]
 
 
 def test_markets_that_were_joined_are_one_after_a_restore_as_well(
@@ -111,8 +110,8 @@ def test_markets_that_were_joined_are_one_after_a_restore_as_well(
     assert run_apart(_ids(other)) == run_apart(_ids(filled))
     assert len(run_apart(_ids(other))) > len(set(run_apart(_ids(other)).values()))
     execute(other, "UPDATE symbol_exchange SET base_id = 'X' WHERE id = 1")
-    assert run_apart(fetch(other, "SELECT version FROM symbols_version")) != run_apart(
-        fetch(filled, "SELECT version FROM symbols_version")
+    assert fetch(other, "SELECT version FROM symbols_version") != fetch(
+        filled, "SELECT version FROM symbols_version"
     )
 
 
@@ -139,16 +138,8 @@ def test_a_restored_database_is_ready_for_queries(
     sizes = (
         "SELECT reltuples::int FROM pg_class WHERE relname IN ('candles_2023', 'candles_2024') ORDER BY relname"
     )
-    assert run_apart(fetch(other, sizes)) == [(1851,), (810,)]
-    assert run_apart(fetch(other, "SHOW jit")) == [("off",)]
-
-
-async def fetch(url: str, query: str) -> list[tuple[object, ...]]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(found) for found in await connection.fetch(query)]
-    finally:
-        await connection.close()
+    assert fetch(other, sizes) == [(1851,), (810,)]
+    assert fetch(other, "SHOW jit") == [("off",)]
 
 
 def test_a_backup_is_one_moment_of_a_database_that_is_written_to(
@@ -160,8 +151,8 @@ def test_a_backup_is_one_moment_of_a_database_that_is_written_to(
     assert candlehouse("restore", file, url=other)[0] == 0
     covers = "(SELECT covered FROM coverage WHERE symbol_id = 4)"
     what = f"SELECT count(*), max(time), {covers} FROM candles WHERE symbol_id = 4"
-    ((count, newest, covered),) = run_apart(fetch(other, what))
-    ((all_rows,),) = run_apart(fetch(other, "SELECT count(*) FROM candles"))
+    ((count, newest, covered),) = fetch(other, what)
+    ((all_rows,),) = fetch(other, "SELECT count(*) FROM candles")
     (span,) = covered
     minutes = (span.upper - span.lower).total_seconds() / 60
     assert (minutes, newest.timestamp() * 1000, all_rows) == (
@@ -375,7 +366,7 @@ def test_what_other_schemas_build_on_ours_is_never_dropped(
     told = candlehouse("restore", tmp_path / "a.dump", "--replace", "--yes", url=filled)
     sentence = "Other schemas hold what depends on what would be replaced (me.mine); nothing was changed"
     assert told == (2, "", f"{sentence}: drop that, restore, and make it again.\n")
-    assert (contents(filled), run_apart(fetch(filled, "SELECT count(*) FROM me.mine"))) == (before, [(2661,)])
+    assert (contents(filled), fetch(filled, "SELECT count(*) FROM me.mine")) == (before, [(2661,)])
 
 
 def test_a_database_that_others_of_ours_use_is_not_restored_into(

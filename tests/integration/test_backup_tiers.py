@@ -22,7 +22,7 @@ from common.span import MINUTE_MS
 from tests.fixtures.bars import FAR_MS, candle, check, list_symbols, minutes, views
 from tests.fixtures.commands import Candlehouse, backup_commands
 from tests.fixtures.copies import START_MS, contents, fill
-from tests.fixtures.postgres import Server, execute, run_apart
+from tests.fixtures.postgres import Server, execute, fetch, run_apart
 
 #: TimescaleDB in WebAssembly is slow on a busy machine.
 pytestmark = pytest.mark.timeout(900)
@@ -133,14 +133,14 @@ def test_numbers_keys_and_triggers_work_after_a_restore_of_hypertables(
     names = "(exchange, base_id, quote_id, symbol)"
     new = f"INSERT INTO symbol_exchange {names} VALUES ('x', 'A', 'B', 'AB') RETURNING id"
     for url in (ours, theirs):
-        assert sorted(run_apart(fetch(url, keys))) == [
+        assert sorted(fetch(url, keys)) == [
             ("fetch_job_symbols", "FOREIGN KEY (job_id) REFERENCES fetch_jobs(id) ON DELETE CASCADE"),
             ("fetch_leases", "FOREIGN KEY (job_id) REFERENCES fetch_jobs(id) ON DELETE CASCADE"),
             ("symbol_exchange", "FOREIGN KEY (successor_of) REFERENCES symbol_exchange(id)"),
             ("symbol_names", "FOREIGN KEY (symbol_id) REFERENCES symbol_exchange(id) ON DELETE CASCADE"),
             ("symbols_joined", "FOREIGN KEY (into_id) REFERENCES symbol_exchange(id) ON DELETE CASCADE"),
         ]
-        assert run_apart(fetch(url, new)) == [(5,)]
+        assert fetch(url, new) == [(5,)]
     before = bars(ours)
     for url in (ours, theirs):
         execute(url, f"DELETE FROM candles WHERE time < to_timestamp({(START_MS + 90 * MINUTE_MS) / 1000})")
@@ -149,15 +149,6 @@ def test_numbers_keys_and_triggers_work_after_a_restore_of_hypertables(
 
 def bars(url: str) -> dict[str, list[str]]:
     return {name: rows for name, rows in contents(url).items() if name.startswith("ohlcvs_summary_")}
-
-
-async def fetch(url: str, query: str) -> list[tuple[object, ...]]:
-    database = open_database(url)
-    try:
-        async with database.connection() as connection:
-            return [tuple(row) for row in await connection.fetch(query)]
-    finally:
-        await database.close()
 
 
 def test_what_people_made_in_public_comes_back_beside_hypertables(
@@ -177,7 +168,7 @@ def test_what_people_made_in_public_comes_back_beside_hypertables(
     assert candlehouse("restore", tmp_path / "a.dump", url=theirs)[0] == 0
     assert held(theirs) == held(ours)
     made = "SELECT to_regclass('mine_said_idx')::text, obj_description('my_closes'::regclass), my_sum(2, 3)"
-    assert run_apart(fetch(theirs, made)) == [("mine_said_idx", "For me.", 5)]
+    assert fetch(theirs, made) == [("mine_said_idx", "For me.", 5)]
 
 
 def test_hypertables_of_somebody_else_are_named_and_leave_no_file(

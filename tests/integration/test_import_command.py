@@ -1,19 +1,17 @@
 """`candlehouse import binance-vision` says what it does, does it once, and leaves the rest to REST."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
 
 from common.span import DAY_MS, MINUTE_MS, Span
 from fetchers.binance_vision import Archive
 from tests.fixtures import archives
 from tests.fixtures.command_line import CommandLine, candlehouse
+from tests.fixtures.postgres import fetch
 from tests.fixtures.simulator import Simulator, clock_at, running_simulator
 
 __all__ = ["candlehouse"]
@@ -25,17 +23,6 @@ def simulator() -> Iterator[Simulator]:
     noon_ms = round(datetime(2026, 9, 16, 12, tzinfo=UTC).timestamp() * 1000)
     with running_simulator(clock_at(1.001, noon_ms)) as running:
         yield running
-
-
-def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
-    async def ask() -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 def text(ms: int) -> str:

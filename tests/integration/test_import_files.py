@@ -1,6 +1,5 @@
 """`candlehouse import csv` and `parquet` tell what files hold, refuse bad rows, and store the rest once."""
 
-import asyncio
 import gzip
 import json
 import os
@@ -8,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
 from common.span import MINUTE_MS
 from tests.fixtures.command_line import CommandLine, candlehouse
+from tests.fixtures.postgres import fetch
 from tests.fixtures.simulator import simulator
 
 __all__ = ["candlehouse", "simulator"]
@@ -26,17 +25,6 @@ HEADER = "timestamp,open,high,low,close,volume\n"
 
 def line(minute: float, values: str = "100.10,101.25,99.5,100.75,12.34567891") -> str:
     return f"{round(T0 + minute * MINUTE_MS)},{values}\n"
-
-
-def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
-    async def ask() -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 def stored(url: str) -> list[tuple[Any, ...]]:

@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 
 from app.stores.candles import CandleStore, StoredCandle
 from app.stores.database import open_database
 from common.span import MINUTE_MS, Span
 from tests.fixtures.command_line import CommandLine, candlehouse
-from tests.fixtures.postgres import execute
+from tests.fixtures.postgres import execute, fetch
 from tests.fixtures.simulator import simulator
 
 __all__ = ["candlehouse", "simulator"]
@@ -49,17 +47,6 @@ def there(empty_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     parts = urlsplit(empty_postgres_url)
     monkeypatch.setenv("PGPASSWORD", parts.password or "")
     yield empty_postgres_url.replace(f":{parts.password}@", "@")
-
-
-def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
-    async def ask() -> list[tuple[Any, ...]]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 STORED = (

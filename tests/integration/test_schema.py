@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from app.migrate import create_sql, upgrade
@@ -15,7 +14,7 @@ from app.stores.database import Database
 from app.stores.symbols import SymbolStore
 from common.interval import ROLLUPS
 from common.market import Instrument
-from tests.fixtures.postgres import execute, run_apart, wheel_folder
+from tests.fixtures.postgres import execute, fetch, wheel_folder
 
 SCRIPTS = Path(__file__).parents[2] / "scripts" / "database"
 BARS = [f"ohlcvs_summary_{SUFFIXES[interval]}" for interval in ROLLUPS]
@@ -30,18 +29,6 @@ VIEWS = [
     "top_quoted_vol_by_quote",
     "common_basequote_30",
 ]
-
-
-async def _fetch(url: str, query: str) -> list[tuple]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [tuple(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
-
-
-def fetch(url: str, query: str) -> list[tuple]:
-    return run_apart(_fetch(url, query))
 
 
 def program(name: str, *arguments: str | Path) -> str:

@@ -2,27 +2,15 @@
 
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from alembic import command
 
 from app import migrate
 from common.errors import BadInput
-from tests.fixtures.postgres import execute, run_apart
+from tests.fixtures.postgres import execute, fetch
 
 CANDLES = "SELECT * FROM candles ORDER BY symbol_id, time"
 TABLES = "SELECT count(*) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'public'"
-
-
-def fetch(url: str, query: str) -> list[tuple]:
-    async def rows() -> list[tuple]:
-        connection = await asyncpg.connect(url)
-        try:
-            return [tuple(row) for row in await connection.fetch(query)]
-        finally:
-            await connection.close()
-
-    return run_apart(rows())
 
 
 @pytest.mark.parametrize("revision", ["0002", "0003", "0004", "0005"])
