@@ -31,6 +31,7 @@ from web.api import (
 )
 from web.api.schema import refusals
 from web.bounds import Bounds
+from web.compression import Compression
 from web.counting import Counting
 from web.deps import OpenDeps
 from web.door import Door
@@ -93,6 +94,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     app.state.guesses, app.state.visitors = Guesses(), Visitors()
     app.state.answered = {}
     app.state.searched = Searched()
+    app.add_middleware(Compression)
     app.add_middleware(Bounds)
     app.add_middleware(Door, app.state.visitors)
     app.add_middleware(Headers)
