@@ -189,7 +189,7 @@ class Deps:
     `hosts` are names that the web answers to, `origins` other sites whose pages may use it.
     `heartbeat` reads what an exchange's stream last said of itself, `budget` how its rate budget stands,
     `jobs` the fetches under way, `room` how the database's disk stands,
-    `traded` what the last day's trade of symbols was worth in dollars;
+    `newest` what was told of markets last, `traded` what the last day's trade of symbols was worth in dollars;
     `database_answers` and `redis_answers` return when the server did, and raise its error otherwise.
     """
 
@@ -213,6 +213,7 @@ class Deps:
     fetches: Fetches
     figures: Figures
     room: Callable[[], Awaitable[Room]]
+    newest: Callable[[Sequence[Instrument]], Awaitable[Sequence[CandleMessage | None]]]
     traded: Callable[[Sequence[int], int], Awaitable[Mapping[int, float]]]
     database_answers: Callable[[], Awaitable[None]]
     redis_answers: Callable[[], Awaitable[None]]

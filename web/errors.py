@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -16,6 +17,8 @@ from starlette.exceptions import HTTPException
 
 from common.errors import BadInput, Retryable
 
+#: The content type of whatever is refused.
+PROBLEM = "application/problem+json"
 #: pydantic's word for the fault -> what we say, and what is allowed.
 _SENTENCES = {
     "missing": ("{field} is required.", "a value"),
@@ -37,7 +40,10 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 
 def refusal(status: int, detail: str, field: str, allowed: str) -> Response:
-    return json_response({"detail": detail, "field": field, "allowed": allowed}, status)
+    """A problem as RFC 9457 has it, whose `detail` is the sentence."""
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body = msgspec.json.encode(problem | {"field": field, "allowed": allowed})
+    return Response(body, status, media_type=PROBLEM)
 
 
 def install(app: FastAPI) -> None:
@@ -62,6 +68,8 @@ async def _refuse_parameter(request: Request, error: Exception) -> Response:
 def parameter_fault(error: RequestValidationError) -> tuple[str, str, str]:
     """What is wrong with the first wrong parameter, its name, and what is allowed there."""
     first: Mapping[str, Any] = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f"The body is no JSON: {first['ctx']['error']}.", "body", "a JSON object"
     field = str(first["loc"][-1])
     sentence, allowed = _SENTENCES.get(first["type"], ("{field}: " + first["msg"] + ".", ""))
     return sentence.format(field=field, given=first.get("input")), field, allowed

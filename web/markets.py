@@ -2,8 +2,13 @@
 
 from difflib import get_close_matches
 
+from common.errors import BadInput
 from web.deps import Deps, Stored
 from web.errors import NotFound
+
+#: Markets in one request.
+MOST_NAMED = 500
+NAMING = "exchange:BASE:QUOTE, such as binance:BTC:USDT"
 
 
 def known_exchange(deps: Deps, exchange: str) -> str:
@@ -22,6 +27,23 @@ async def find_market(deps: Deps, exchange: str, base: str, quote: str, market_t
         if found := await deps.symbols.find(name, *spelling, market_type):
             return found
     raise await _no_such_market(deps, name, base, quote)
+
+
+async def named_markets(deps: Deps, symbols: str, market_type: str = "spot") -> list[Stored]:
+    """Those of a list such as `binance:BTC:USDT,bitfinex:BTC/USD`, in its order, each once."""
+    names = [name for name in dict.fromkeys(map(str.strip, symbols.split(","))) if name]
+    if not 1 <= len(names) <= MOST_NAMED:
+        sentence = f"symbols must name 1 to {MOST_NAMED} markets, not {len(names)}."
+        raise BadInput("symbols", sentence, f"1 to {MOST_NAMED} markets")
+    found: dict[int, Stored] = {}
+    for name in names:
+        parts = name.replace("/", ":").rsplit(":", 2)
+        if len(parts) < 3 or not all(parts):
+            raise BadInput("symbols", f"{name!r} names no market; write {NAMING}.", NAMING)
+        exchange, base, quote = parts
+        market = await find_market(deps, exchange, base, quote, market_type)
+        found[market.id] = market
+    return list(found.values())
 
 
 async def _no_such_market(deps: Deps, exchange: str, base: str, quote: str) -> NotFound:

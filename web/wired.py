@@ -21,6 +21,7 @@ from app.stores.events import EventFeed, EventStore
 from app.stores.keys import KeyStore
 from app.stores.live_feed import LiveFeed
 from app.stores.many_bars import ManyBars
+from app.stores.newest import newest
 from app.stores.plan import PlanStore
 from app.stores.redis_errors import translated
 from app.stores.revisions import RevisionStore
@@ -129,6 +130,7 @@ def deps_of(
         fetches=fetches,
         figures=WiredFigures(stores, redis, broker, exchanges),
         room=room,
+        newest=partial(newest, redis),
         traded=partial(streamed.traded, stores.db),
         database_answers=_database_answers(stores.db),
         redis_answers=_redis_answers(redis),

@@ -24,7 +24,7 @@ KEPT_MS = 600_000
 # costs the sender an eighth of pipelined commands. Nor does a volume shrink within a minute but by the word of the
 # exchange: two streams may hold a market for a moment. Entry ids are Redis's own time, so trimming is by that.
 _WRITE = """
-local live, closed, epoch = KEYS[1], KEYS[2], KEYS[3]
+local live, closed, epoch, told = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local newest, fields = nil, nil
 for i = 3, #ARGV, 10 do
   local name, alias, time, source, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
@@ -38,6 +38,7 @@ for i = 3, #ARGV, 10 do
     end
     set(send)
     set('ws_serve_' .. name)
+    redis.call('HSET', told, name, message)
     for other in string.gmatch(alias, '[^\\n]+') do
       set('ws_send_' .. other)
       set('ws_serve_' .. other)
@@ -86,7 +87,8 @@ class LiveSink:
             name = _name(one.exchange, one.market_type, one.base, one.quote)
             prices = repr(one.open), repr(one.high), repr(one.low), repr(one.close), repr(one.volume)
             args += (name, known.get(name, ""), one.time, int(one.source), encode(one), *prices)
-        epoch = await self._script(keys=[live_stream(exchange), CLOSED_CANDLES, EPOCH], args=args)
+        keys = [live_stream(exchange), CLOSED_CANDLES, EPOCH, newest_messages(exchange)]
+        epoch = await self._script(keys=keys, args=args)
         if self._own and epoch != self._epoch:
             await self._redis.hset(ALIASES, mapping={**self._own})
         if self._plain and epoch != self._epoch:
@@ -100,6 +102,16 @@ class LiveSink:
 
 def live_stream(exchange: str) -> str:
     return f"live_{exchange}"
+
+
+def newest_messages(exchange: str) -> str:
+    """The hash of the newest message of each of an exchange's markets, by `market_field`."""
+    return f"candlehouse:newest:{exchange}"
+
+
+def market_field(one: Instrument) -> str:
+    """What a market is called in the hash of its exchange."""
+    return _name_of(one)
 
 
 def newest_key(exchange: str, base: str, quote: str, market_type: str = "spot") -> str:

@@ -209,5 +209,7 @@ async def test_a_bad_question_is_told_its_field_and_what_is_allowed(
     answer = await web.get("/api/ohlcvs", params=params)
     body = answer.json()
     assert (answer.status_code, body["field"], body["allowed"]) == (status, field, allowed)
-    assert body.keys() == {"detail", "field", "allowed"}
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body.keys() == {"type", "title", "status", "detail", "field", "allowed"}
+    assert (body["type"], body["status"]) == ("about:blank", status)
     assert body["detail"].endswith((".", "?"))

@@ -119,7 +119,7 @@ async def test_a_bad_question_names_its_field(
 ) -> None:
     refused = await get(web, path, status, **params)
     assert (refused["field"], refused["detail"][-1]) == (field, refused["detail"].rstrip()[-1])
-    assert refused.keys() == {"detail", "field", "allowed"}
+    assert refused.keys() == {"type", "title", "status", "detail", "field", "allowed"}
 
 
 async def test_too_many_spans_are_refused(web: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

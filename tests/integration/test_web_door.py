@@ -65,7 +65,8 @@ async def test_without_the_token_nothing_is_told_but_that_it_is_needed(web: http
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     sentence = "This needs the token of WEB_TOKEN or a key. Send it as a Bearer token, or sign in at /sign-in."
     allowed = "Authorization: Bearer followed by the token or a key"
-    assert answer.json() == {"detail": sentence, "field": "Authorization", "allowed": allowed}
+    about = {"type": "about:blank", "title": "Unauthorized", "status": 401}
+    assert answer.json() == about | {"detail": sentence, "field": "Authorization", "allowed": allowed}
 
 
 async def test_a_probe_and_what_draws_the_sign_in_page_are_open(web: httpx.AsyncClient) -> None:

@@ -241,6 +241,7 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
         "symbol-exchange",
         "symbols/search",
         "asyncapi.json",
+        "latest",
         "coverage",
         "coverage/days",
         "analytics/geodr",
@@ -307,6 +308,9 @@ async def test_an_unforeseen_trouble_of_a_server_is_one_sentence(deps: Deps) -> 
 
     async with rest(replace(deps, jobs=lost)) as web:
         assert await get(web, "/api/status", 503) == {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
             "detail": "PostgreSQL at 10.0.0.1:5432 cannot be reached",
             "field": "",
             "allowed": "",

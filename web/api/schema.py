@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from web.errors import PROBLEM
+
 REFUSALS = {
     400: "What is no request at all",
     401: "It needs the token or a key",
@@ -18,8 +20,14 @@ REFUSALS = {
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Every refused request is told one sentence, the field it is about, and what is allowed there."""
+    """A problem as RFC 9457 has it: `detail` is one sentence, `field` what it is about, `allowed` what may be.
 
+    `title` is the status in words, and `type` about:blank, for the status says all that programs need.
+    """
+
+    type: str
+    title: str
+    status: int
     detail: str
     field: str
     allowed: str
@@ -32,20 +40,21 @@ def described(answer: Any, status: int = 200) -> dict[int | str, dict[str, Any]]
 
 def refusals() -> dict[int | str, dict[str, Any]]:
     """What any route may be answered instead, by itself or before it is reached."""
-    refused = {"content": _content(Refusal)}
-    return {status: {"description": meaning, **refused} for status, meaning in REFUSALS.items()}
+    return _refused(_content(Refusal, PROBLEM))
 
 
 def refused_as(form: Any) -> dict[int | str, dict[str, Any]]:
     """The same where routes refuse in a form of their own, for what stands before them keeps ours."""
-    either = {"anyOf": [_content(one)["application/json"]["schema"] for one in (form, Refusal)]}
-    refused = {"content": {"application/json": {"schema": either}}}
-    return {status: {"description": meaning, **refused} for status, meaning in REFUSALS.items()}
+    return _refused(_content(Refusal, PROBLEM) | _content(form))
 
 
-def _content(type_: Any) -> dict[str, Any]:
+def _refused(content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {status: {"description": meaning, "content": content} for status, meaning in REFUSALS.items()}
+
+
+def _content(type_: Any, media_type: str = "application/json") -> dict[str, Any]:
     (schema,), components = msgspec.json.schema_components([type_])
-    return {"application/json": {"schema": _inline(schema, components)}}
+    return {media_type: {"schema": _inline(schema, components)}}
 
 
 def _inline(schema: Any, components: dict[str, Any]) -> Any:
