@@ -124,7 +124,7 @@ async def test_a_lost_connection_is_shown_and_comes_back_by_itself(deps: Deps, r
         await open_chart(seen, address)
         await first.aclose()
         await seen.until("document.getElementById('connection').dataset.state === 'waiting'")
-        assert " ".join((await seen.text("#connection")).split()).startswith("Reconnecting in")
+        assert " ".join((await seen.text("#connection")).split()).startswith("Reconnecting ")
         await stack.enter_async_context(listening(deps, port=int(address.rpartition(":")[2])))
         await stream(redis_client, Bar(MINUTE, 50_000.0, 70_000.0, 40_000.0, 61_234.5, 1.0))
         await seen.until("document.getElementById('connection').dataset.state === 'live'")
@@ -186,6 +186,23 @@ async def test_the_analytics_page_draws_two_tables_a_pie_and_two_histograms(addr
         for table in ("geodr-table", "wr-table"):
             assert await seen.page.locator(f"#{table} tbody tr").count() > 0
         assert "BTC-USDT" in await seen.text("#volume-key")
+        assert seen.complaints == []
+
+
+async def test_a_table_is_sorted_by_the_column_that_is_chosen_and_back(address: str) -> None:
+    async with browser_page() as seen:
+        await seen.page.goto(f"http://{address}/view/analytics/general")
+        await seen.until("document.querySelectorAll('#wr-table tbody tr').length > 1")
+        rows = "#wr-table tbody tr"
+        returns = await seen.page.locator(f"{rows} td:last-child").all_inner_texts()
+        names = await seen.page.locator(f"{rows} td:nth-child(2)").all_inner_texts()
+        await seen.page.click("#wr-table th:last-child button")
+        assert await seen.page.locator(f"{rows} td:last-child").all_inner_texts() == returns
+        await seen.page.click("#wr-table th:last-child button")
+        assert await seen.page.locator(f"{rows} td:last-child").all_inner_texts() == returns[::-1]
+        assert await seen.page.get_attribute("#wr-table th:last-child", "aria-sort") == "ascending"
+        await seen.page.press("#wr-table th:nth-child(2) button", "Enter")
+        assert await seen.page.locator(f"{rows} td:nth-child(2)").all_inner_texts() == sorted(names)
         assert seen.complaints == []
 
 

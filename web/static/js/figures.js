@@ -28,10 +28,16 @@ export function drawPie(box, rows) {
   });
   byId("volume-key").replaceChildren(...rows.map((row, index) => make(
     "li", {},
-    make("span", { class: "swatch", style: `background:${colors[index]}`, "aria-hidden": "true" }),
+    swatch(colors[index]),
     make("span", {}, row.bqgrp),
     make("span", { class: "share" }, `${compact(row.total_volume)} · ${((row.total_volume / total) * 100).toFixed(1)} %`),
   )));
+}
+
+function swatch(background) {
+  const box = make("span", { class: "swatch", "aria-hidden": "true" });
+  box.style.background = background;
+  return box;
 }
 
 export function drawSpread(box, values) {
@@ -42,23 +48,26 @@ export function drawSpread(box, values) {
   new Chart(box.firstChild, {
     type: "bar",
     data: {
-      labels: bins.map(({ from, to }) => (from + to) / 2),
       datasets: [{
-        data: bins.map(({ count }) => count), categoryPercentage: 1, barPercentage: 0.92, borderRadius: 2,
+        data: bins.map(({ from, to, count }) => ({ x: (from + to) / 2, y: count })), categoryPercentage: 1, barPercentage: 0.92, borderRadius: 2,
         backgroundColor: bins.map(({ to }) => color(to <= 1e-9 ? "down" : "up")),
       }],
     },
     options: {
       ...still(),
       scales: {
-        x: { ...axis, grid: { display: false }, title: title("Return"), ticks: { ...axis.ticks, maxTicksLimit: 7, callback: (index) => edge(bins[index].from) } },
+        // Edges of bins stand between the bars.
+        x: {
+          ...axis, type: "linear", offset: false, min: bins[0].from, max: bins.at(-1).to, grid: { display: false }, title: title("Return"),
+          ticks: { ...axis.ticks, stepSize: bins[0].to - bins[0].from, maxTicksLimit: 9, callback: edge },
+        },
         y: { ...axis, title: title("Markets"), ticks: { ...axis.ticks, precision: 0 } },
       },
       plugins: {
         legend: { display: false },
         tooltip: { callbacks: {
           title: ([{ dataIndex }]) => `${percent(bins[dataIndex].from)} to ${percent(bins[dataIndex].to)}`,
-          label: ({ raw }) => ` ${raw} markets`,
+          label: ({ raw: { y } }) => ` ${y} ${y === 1 ? "market" : "markets"}`,
         } },
       },
     },

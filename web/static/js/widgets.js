@@ -9,8 +9,8 @@ const NOTHING = "Nothing here yet: returns need a few days of candles.";
 const TOP = 500;
 
 const WIDGETS = [
-  { id: "geodr-table", load: () => api.dailyReturns(TOP), draw: (box, rows) => box.append(returnsTable(rows, "daily_return_pct")) },
-  { id: "wr-table", load: () => api.weeklyReturns(TOP), draw: (box, rows) => box.append(returnsTable(rows, "weekly_return_pct")) },
+  { id: "geodr-table", load: () => api.dailyReturns(TOP), draw: (box, rows) => box.append(returnsTable(rows, "daily_return_pct", "Highest daily returns")) },
+  { id: "wr-table", load: () => api.weeklyReturns(TOP), draw: (box, rows) => box.append(returnsTable(rows, "weekly_return_pct", "Highest weekly returns")) },
   { id: "volume", load: api.quotedVolumes, draw: drawPie },
   { id: "geodr-spread", load: () => api.dailyReturns(-1), draw: (box, rows) => drawSpread(box, rows.map((row) => row.daily_return_pct)) },
   { id: "wr-spread", load: () => api.weeklyReturns(-1), draw: (box, rows) => drawSpread(box, rows.map((row) => row.weekly_return_pct)) },

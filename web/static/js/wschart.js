@@ -263,7 +263,9 @@ async function chooseFirst() {
   } catch (error) {
     return cover(error.message, chooseFirst);
   }
-  return choices.market ? show() : cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
+  if (choices.market) return show();
+  byId("symbol").textContent = "No market yet";
+  cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
 }
 
 function start() {

@@ -58,6 +58,7 @@ export function showQuote(bars, range, digits, zone) {
   const last = stored.at(-1);
   if (!last) {
     byId("price").textContent = byId("change").textContent = "–";
+    byId("change-label").textContent = "Change";
     byId("change").className = "";
     return "–";
   }

@@ -150,4 +150,5 @@ const candle = ({ time, open, high, low, close, quiet }) => {
 };
 const column = ({ time, open, close, volume, quiet }) =>
   (close === undefined || quiet ? { time } : { time, value: volume, color: color(close < open ? "down-soft" : "up-soft") });
-const band = (point) => (point.missing ? { time: point.time, value: 1, color: color(isBar(point) ? "missing-soft" : "missing") } : { time: point.time });
+const band = (point) => (point.missing ? { time: point.time, value: 1, color: color(shade(point)) } : { time: point.time });
+const shade = (point) => `${point.missing === "failed" ? "failed" : "missing"}${isBar(point) ? "-soft" : ""}`;
