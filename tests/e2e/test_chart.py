@@ -1,5 +1,6 @@
 """The chart as a trader uses it, in a real browser: what is drawn is what the database holds."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -56,6 +57,7 @@ async def test_every_stored_timeframe_has_a_button_and_draws_the_bars_of_the_dat
             await seen.page.click(f"#intervals [data-interval='{interval}']")
             stored = await deps.candles.read(market.id, interval, None, NOW_MS, 500)
             await seen.until(f"+document.getElementById('chart').dataset.bars === {len(stored)}")
+            await seen.until(f"document.getElementById('chart').ariaLabel.endsWith(' bars of {interval}')")
             await seen.until(f"{QUERY}.includes('interval={interval}')")
             assert five(await drawn(seen)) == five(stored)
         assert seen.complaints == []
@@ -146,14 +148,33 @@ async def test_bars_missed_while_the_server_was_down_are_filled_in_without_a_rel
 async def test_the_running_bar_of_a_typed_timeframe_follows_its_minutes(address: str, redis_client: Redis) -> None:
     async with browser_page() as seen:
         await open_chart(seen, address, f"?{MARKET}&interval=2h")
-        await stream(redis_client, Bar(MINUTE, 50_000.0, 990_000.0, 40_000.0, 61_111.5, 1.0))
+        minute = Bar(MINUTE, 50_000.0, 990_000.0, 40_000.0, 61_111.5, 1.0)
+        await stream(redis_client, minute)
         await seen.until(f"{PLOT}.candles.data().at(-1).close === 61111.5")
+        wanted = aggregate([*BARS, minute], parse("2h"))[-1]
         last = (await drawn(seen))[-1]
-        stored = aggregate(BARS, parse("2h"))[-1]
-        assert (last.open_ms, last.open, last.high, last.low) == (
-            *(stored.open_ms, stored.open, 990_000.0, min(stored.low, 40_000.0)),
-        )
+        assert (last[:5], last.volume) == (wanted[:5], pytest.approx(wanted.volume))
         assert seen.complaints == []
+
+
+async def test_an_older_bar_that_was_corrected_while_the_server_was_down_is_replaced(
+    database: Database, redis_client: Redis
+) -> None:
+    deps = web_deps(database, redis_client, SetClock())
+    await store(database, BTC, BARS[-600:])
+    await tell(redis_client, "binance", {"state": "connected", "last_candle_ms": NOW_MS})
+    async with AsyncExitStack() as stack, browser_page() as seen:
+        first = await stack.enter_async_context(AsyncExitStack())
+        address = await first.enter_async_context(listening(deps))
+        await open_chart(seen, address, f"?{MARKET}&interval=1m")
+        await stream(redis_client, Bar(MINUTE, 50_000.0, 70_000.0, 40_000.0, 65_432.1, 1.0))
+        await seen.until(f"{PLOT}.candles.data().at(-1).close === 65432.1")
+        await first.aclose()
+        late = Bar(BARS[-100].open_ms, 50_000.0, 60_000.0, 40_000.0, 54_321.5, 77.0)
+        await store(database, BTC, [late])
+        await stream(redis_client, late, source=Source.RECORD, corrected=True)
+        await stack.enter_async_context(listening(deps, port=int(address.rpartition(":")[2])))
+        await seen.until(f"{PLOT}.candles.data().at(-101).close === 54321.5")
 
 
 async def test_a_choice_stands_in_the_address_and_the_back_button_takes_it_back(address: str) -> None:
@@ -237,4 +258,27 @@ async def test_a_silent_exchange_and_one_without_a_stream_are_not_called_live(
         await seen.page.goto(f"http://{address}/view/wschart?exchange=bittrex&base_id=BTC&quote_id=USDT")
         await seen.until("document.getElementById('connection').dataset.state === 'stored'")
         assert await seen.text("#connection") == "Stored history"
+        assert seen.complaints == []
+
+
+async def test_bars_that_are_heard_before_the_history_has_come_are_drawn_and_so_is_what_follows(
+    address: str, redis_client: Redis
+) -> None:
+    told = asyncio.Event()
+
+    async def after_the_snapshot(route: Any) -> None:
+        await told.wait()
+        await route.continue_()
+
+    def listen(socket: Any) -> None:
+        socket.on("framereceived", lambda text: '"snapshot"' in str(text) and told.set())
+
+    async with browser_page() as seen:
+        seen.page.on("websocket", listen)
+        await seen.page.route("**/api/ohlcvs?*", after_the_snapshot)
+        await open_chart(seen, address, f"?{MARKET}&interval=1m")
+        running = Bar(MINUTE, 50_000.0, 70_000.0, 40_000.0, 65_432.1, 1.0)
+        await stream(redis_client, running)
+        await seen.until("document.getElementById('price').textContent === '65,432.10'")
+        assert five(await drawn(seen)) == five([*BARS[-500:], running])
         assert seen.complaints == []

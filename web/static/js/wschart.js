@@ -36,15 +36,15 @@ let shown; // of the view: {track, live, mender, market, format}
 let changed = Infinity; // first point to draw again
 let hovered = -1;
 let timer;
-let streams = {};
+let streams; // of the exchanges, once the server has told of them
 
 const pill = new Pill();
 const plot = new Plot(byId("chart"), { onHover: hover, onEdge: loadOlder, onMove: (now) => { byId("realtime").hidden = now; } });
 const studies = new StudyLines(plot.chart);
 const feed = new Feed({
   onState: (...state) => { pill.socket = state; pill.tell(); },
-  onAgain: again,
-  onRefusal: () => { pill.refused = true; pill.tell(); },
+  onAgain: () => again(shown?.track.bars.last?.time),
+  onMissed: () => again(shown?.track.bars.first?.time),
 });
 const overlay = new Overlay(plot.chart, feed, () => later(Infinity));
 const pickers = new Pickers(choose);
@@ -75,36 +75,39 @@ function tellControls() {
   menu.tell(choices.studies);
 }
 
+// First listen, then read history, then apply what was heard meanwhile: nothing falls in between.
 async function show() {
   const [now, { market, timeframe }] = [++view, choices];
   shown?.stop();
   shown = undefined;
   hovered = -1;
   pill.refused = false;
+  pill.heardAt = undefined;
   const patience = setTimeout(() => now === view && cover("Loading candles…"), PATIENCE_MS);
   const track = new Track(market, timeframe);
+  const live = new Live(track, later);
+  const mute = feed.follow(market, timeframe, (bar, isNews) => {
+    if (isNews) pill.heardAt = Date.now();
+    live.hear(bar);
+  }, () => { pill.refused = true; pill.tell(); });
   try {
     const [known] = await Promise.all([market.symbol ? market : api.market(market), track.newest()]);
-    if (now === view) begin(known, track);
+    if (now === view) begin(known, track, live, mute);
+    else mute();
   } catch (error) {
+    mute();
     if (now === view) refuse(error);
   } finally {
     clearTimeout(patience);
   }
 }
 
-// From here on the feed tells of the bars that follow; first of the newest two as they are.
-function begin(market, track) {
+function begin(market, track, live, mute) {
   choices.market = market;
-  const live = new Live(track, later);
   const mender = new Mender(track, () => later(0));
-  const stop = feed.follow(market, track.timeframe, (bar, isMinute) => {
-    pill.heardAt = Date.now();
-    live.hear(bar, isMinute);
-  });
-  const end = () => [stop, () => live.stop(), () => mender.stop()].forEach((part) => part());
+  const end = () => [mute, () => live.stop(), () => mender.stop()].forEach((part) => part());
   shown = { track, mender, market, zone: new Zone(track.timeframe.hasClock ? choices.zone : "UTC"), stop: end };
-  pill.heardAt = undefined;
+  live.begin();
   name(market, track.timeframe);
   drawAnew();
   mender.mend();
@@ -115,8 +118,7 @@ function begin(market, track) {
 // All of it, with the newest bars in view.
 function drawAnew() {
   const { track, market } = shown;
-  clearTimeout(timer);
-  changed = Infinity;
+  settle();
   if (!track.bars.last) return cover(`No candles of ${market.base_id}/${market.quote_id} on ${market.exchange} are stored yet.`);
   cover("");
   shown.format = priceFormat(market.tick_size, track.bars.points.filter(isBar).at(-1).close);
@@ -157,11 +159,17 @@ function rezone() {
 function later(index) {
   changed = Math.min(changed, index);
   timer = timer ?? setTimeout(() => {
-    timer = undefined;
     const from = changed;
-    changed = Infinity;
+    settle();
     if (shown) redraw(from);
   }, TOGETHER_MS);
+}
+
+// All is drawn now: what was to be drawn later is not.
+function settle() {
+  clearTimeout(timer);
+  timer = undefined;
+  changed = Infinity;
 }
 
 function redraw(from) {
@@ -183,11 +191,10 @@ async function loadOlder() {
   return true;
 }
 
-// The connection is back: what was missed is asked for, and what could not be shown is shown.
-function again() {
+// The connection is back: what was missed since the bar at `from` is asked for, and what could not be shown is shown.
+function again(from = 0) {
   if (!shown) return choices.market ? show() : chooseFirst();
-  const { track } = shown;
-  track.load(track.bars.last?.time ?? 0).then(() => later(0), () => {});
+  shown.track.load(from).then(() => later(0), () => {});
   overlay.again().then(() => later(Infinity));
 }
 
@@ -245,7 +252,7 @@ function refuse(error) {
 }
 
 function tellStream() {
-  pill.stream = choices.market && (streams[choices.market.exchange] ?? null);
+  pill.stream = streams && choices.market ? streams[choices.market.exchange] ?? null : undefined;
   pill.tell();
 }
 

@@ -1,6 +1,4 @@
-// How live bars change a track: bars of its own timeframe as they are, minutes by what they say of the bar under way.
-
-import { isBar } from "./bars.js";
+// How live bars change a track. What is heard before its history is there waits for it.
 
 const RELOAD_MS = 4000;
 
@@ -9,42 +7,34 @@ export class Live {
   constructor(track, onIndex) {
     this.track = track;
     this.onIndex = onIndex;
+    this.waiting = [];
   }
 
-  hear(bar, isMinute) {
-    const { last } = this.track.bars;
-    if (isMinute) this.#hearMinute(bar);
-    else this.#put(bar);
-    // Bars between were closed while nobody listened, and are stored by and by.
-    if (last && bar.time > this.track.timeframe.after(last.time)) this.#reload(last.time);
+  // The history is there.
+  begin() {
+    const { waiting } = this;
+    this.waiting = undefined;
+    for (const [bar, heardAt] of waiting) this.#put(bar, heardAt);
+  }
+
+  hear(bar) {
+    if (this.waiting) this.waiting.push([bar, performance.now()]);
+    else this.#put(bar, performance.now());
   }
 
   stop() { clearTimeout(this.timer); }
 
-  #put(bar) {
-    const index = this.track.bars.put(bar, performance.now());
-    if (index >= 0) this.onIndex(index);
-  }
-
-  #hearMinute(minute) {
+  #put(bar, heardAt) {
     const { bars, timeframe } = this.track;
-    const time = timeframe.floor(minute.time);
-    if (bars.last && time < bars.last.time) return this.#reload(time);
-    const known = bars.points[bars.at(time)];
-    if (isBar(known)) this.#put({ ...known, ...grown(known, minute) });
-    else this.#put({ ...minute, time });
-    // The volume, and the exact bar, come from the server once the minute is stored.
-    if (minute.closed || minute.corrected) this.#reload(time);
+    const before = bars.last;
+    const index = bars.put(bar, heardAt);
+    if (index >= 0) this.onIndex(index);
+    // Bars between were closed while nobody listened, and are stored by and by.
+    if (before && bar.time > timeframe.after(before.time)) this.#reload(before.time);
   }
 
   #reload(time) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(async () => {
-      const { bars, timeframe } = this.track;
-      if (!timeframe.isStored) for (const row of bars.stored.values()) if (row.time >= time) delete row.heardAt;
-      await this.track.load(time).then(() => this.onIndex(0), () => {});
-    }, RELOAD_MS);
+    this.timer = setTimeout(() => this.track.load(time).then(() => this.onIndex(0), () => {}), RELOAD_MS);
   }
 }
-
-const grown = (bar, minute) => ({ high: Math.max(bar.high, minute.high), low: Math.min(bar.low, minute.low), close: minute.close });

@@ -8,7 +8,7 @@ const TICK_MS = 1000;
 export class Pill {
   constructor() {
     this.socket = ["connecting"];
-    this.stream = undefined; // of the exchange, as /api/status tells; null where it has none
+    this.stream = undefined; // of the exchange, as /api/status tells; null where it has none, undefined while that is not known
     this.heardAt = undefined;
     this.refused = false;
     setInterval(() => this.tell(), TICK_MS);
@@ -31,8 +31,7 @@ export class Pill {
     const [state, until] = this.socket;
     if (!navigator.onLine && state !== "live") return ["offline", ["Offline"], "This computer has no network. What you see is as old as the newest bar."];
     if (state === "waiting") return ["waiting", ["Reconnecting", `${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s`], "The server does not answer. It is tried again and again."];
-    if (state === "connecting") return ["connecting", ["Connecting…"], ""];
-    if (this.stream === undefined && !this.heardAt) return ["live", ["Connected"], "The server answers."];
+    if (state === "connecting" || (this.stream === undefined && !this.heardAt)) return ["connecting", ["Connecting…"], ""];
     if (this.refused) return ["refused", ["Not live"], "The server does not stream this market."];
     if (this.stream === null) return ["stored", ["Stored history"], "This exchange is not streamed: the chart shows what is stored."];
     if (this.stream && !this.stream.fresh) return ["stale", ["Stale", age(this.stream.last_candle_ms)], "The exchange's stream brings nothing new. Its newest candle is so old."];
