@@ -15,6 +15,9 @@ from tests.fixtures.ledger import ASKED, OUT, PLANNED, QUIET, REFUSED, T0, fill_
 from tests.fixtures.postgres import Server
 from tests.fixtures.web import NOW_MS, SetClock, listening, shared_database, web_deps
 
+#: A chart asks so often whether what is missing has come.
+LOOKS_AGAIN_MS = 15_000
+
 
 @pytest.fixture(scope="module")
 def filled_url(postgres_server: Server) -> Iterator[str]:
@@ -105,11 +108,13 @@ async def test_bars_that_were_missing_appear_when_they_have_been_fetched(
         listening(web_deps(database, redis_client, SetClock())) as address,
         browser_page() as seen,
     ):
+        await seen.page.clock.install()
         told = await whole_history(seen, address)
         assert kinds(told, REFUSED) == {"failed"}
         await seen.page.evaluate("window.sameDocument = true")
         rows = [StoredCandle(1, at, 3, 4, 2, 3, 1, None, None, 3) for at in range(*REFUSED, MINUTE_MS)]
         await CandleStore(database).write(rows, cover=[(1, REFUSED)])
+        await seen.page.clock.fast_forward(LOOKS_AGAIN_MS)
         await seen.until(f"{PLOT}.points.filter(({{close}}) => close === 3).length === {REFUSED.minutes()}")
         assert kinds(await points(seen), REFUSED) == {"bar"}
         assert await seen.page.evaluate("window.sameDocument")

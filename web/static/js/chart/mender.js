@@ -17,13 +17,18 @@ export class Mender {
     if (performance.now() - this.lookedAt > SOON_MS) this.mend();
   }
 
-  // Learn why minutes are not there, and load the bars of those that have come.
+  // Learn why minutes are not there, and load the bars of those that have come. Asked meanwhile, it looks once more: older
+  // bars may have been loaded.
   async mend() {
+    this.wanted = true;
     if (this.busy) return;
     this.busy = true;
-    this.lookedAt = performance.now();
     try {
-      await this.#look();
+      while (this.wanted) {
+        this.wanted = false;
+        this.lookedAt = performance.now();
+        await this.#look();
+      }
     } catch {
       // The server does not answer; the connection says so, and this is tried again.
     } finally {
@@ -31,7 +36,10 @@ export class Mender {
     }
   }
 
-  stop() { clearInterval(this.timer); }
+  stop() {
+    clearInterval(this.timer);
+    this.wanted = false;
+  }
 
   async #look() {
     const { track } = this;

@@ -43,7 +43,9 @@ export class Overlay {
       const bar = this.at(time);
       return bar ? { time, value: bar.close } : { time };
     }));
+    const before = track.bars.first?.time;
     while (this.track === track && track.bars.first?.time > points[0].time && (await track.older().catch(() => false)));
+    if (this.track === track && track.bars.first?.time < before) this.onChange();
   }
 
   at(time) {
