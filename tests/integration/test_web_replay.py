@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from websockets.asyncio.client import ClientConnection
@@ -13,6 +14,7 @@ from app.stores.database import Database
 from common.span import MINUTE_MS
 from tests.fixtures.live_web import LIMIT_S, MINUTE, Live, hear_json, narrow, say, web_with_stream
 from tests.fixtures.web import BTC, PEPE, aggregate, every_minute, minutes, store
+from web.live import player
 from web.live.replay import WINDOW_ROWS
 from web.live.streams import timeframe_of
 
@@ -189,4 +191,45 @@ async def test_a_second_replay_waits_for_the_first_one_to_end(live: Live, databa
         await ask(socket, **asked, speed="max")
         async with asyncio.timeout(LIMIT_S):
             found, _ = await candles(socket)
+    assert len(found) == 10
+
+
+async def test_a_replay_goes_on_in_another_encoding_when_that_is_asked_for(live: Live, database: Database) -> None:
+    await store(database, BTC, minutes(every_minute(START, 1000)))
+    asked = {"event_type": "replay", "streams": [BTC_1M], "start": START, "end": MINUTE}
+    async with live.client() as socket:
+        await ask(socket, event_type="configure", batch=True)
+        await ask(socket, **asked, speed=600)  # whose first bar comes later than what is said next
+        await say(socket, {"event_type": "configure", "encoding": "msgpack"})
+        await say(socket, {"event_type": "resume", "speed": "max"})
+        found: list[Any] = []
+        async with asyncio.timeout(LIMIT_S):
+            while (told := decoded(await socket.recv())).get("event") != "replayed":
+                found += told.get("candles", [])
+    assert (len(found), told["bars"], told["because"]) == (1000, 1000, "end")
+
+
+def decoded(message: str | bytes) -> Any:
+    return msgspec.json.decode(message) if isinstance(message, str) else msgspec.msgpack.decode(message)
+
+
+async def test_a_replay_that_breaks_off_says_so_and_the_next_one_plays(
+    live: Live, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await store(database, BTC, minutes(every_minute(START, 10)))
+
+    async def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("nobody has thought of this")
+
+    asked = {"event_type": "replay", "streams": [BTC_1M], "start": START, "end": MINUTE, "speed": "max"}
+    async with live.client() as socket:
+        with monkeypatch.context() as patch:
+            patch.setattr(live.deps.many_bars, "read", broken)
+            await ask(socket, **asked, id="x")
+            found, ended = await candles(socket)
+        told = {"event": "replayed", "id": "x", "bars": 0, "because": "error", "detail": player.BROKEN}
+        assert (found, ended) == ([], told)
+        assert "nobody has thought of this" in capsys.readouterr().out
+        await ask(socket, **asked)
+        found, _ = await candles(socket)
     assert len(found) == 10

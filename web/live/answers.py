@@ -113,7 +113,7 @@ class Paused(Struct, frozen=True, kw_only=True):
 
 
 class Replayed(Struct, frozen=True, kw_only=True):
-    """The replay is over, `because` its end is reached, it was stopped, or the database does not answer."""
+    """The replay is over, `because` its end is reached, it was stopped, or something failed, as `detail` says."""
 
     event: Literal["replayed"] = "replayed"
     id: Id = UNSET

@@ -7,13 +7,14 @@ from itertools import groupby
 from operator import attrgetter
 
 import msgspec
+import structlog
 
 from common.errors import BadInput, CandlehouseError
 from common.span import MINUTE_MS, Span, floor_minute
 from web.deps import Deps, Stored
 from web.live.answers import Id, Paused, Replayed, Replaying
 from web.live.client import Client
-from web.live.frames import batch
+from web.live.frames import batch, encoded
 from web.live.limits import MOST_BATCHED
 from web.live.pace import Pace
 from web.live.replay import Played, Replays
@@ -21,7 +22,10 @@ from web.live.requests import Pause, Replay, Resume
 from web.live.streams import Topic, stream_name
 from web.moment import moment
 
+log = structlog.get_logger(__name__)
+
 NO_REPLAY = "No replay is under way."
+BROKEN = "The replay broke off by a fault of the server, whose log says more; ask again from the last bar."
 
 
 class Player:
@@ -84,10 +88,13 @@ class Player:
 
     async def _run(self, id_: Id, streams: Mapping[Topic, Stored], span: Span) -> None:
         try:
-            async for window in self._replays.windows(streams, span, packed=self._client.options.packed):
+            async for window in self._replays.windows(streams, span):
                 await self._play(window)
         except CandlehouseError as error:
             self._client.tell(Replayed(id=id_, bars=self._bars, because="error", detail=str(error)))
+        except Exception:
+            log.exception("A replay broke off", streams=len(streams), bars=self._bars)
+            self._client.tell(Replayed(id=id_, bars=self._bars, because="error", detail=BROKEN))
         else:
             await self._client.reply(Replayed(id=id_, bars=self._bars, because="end"))
 
@@ -106,8 +113,8 @@ class Player:
         for at in range(0, len(bars), MOST_BATCHED):
             await self._pace.going.wait()
             await self._client.room()
-            frames = [bar.frame for bar in bars[at : at + MOST_BATCHED]]
             options = self._client.options
+            frames = [encoded(bar.candle, packed=options.packed) for bar in bars[at : at + MOST_BATCHED]]
             if options.batch:
                 self._client.say(batch(frames, packed=options.packed))
             else:

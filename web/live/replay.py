@@ -9,7 +9,7 @@ from app.stores.candles import FIRST_MS
 from common.span import MINUTE_MS, Span
 from common.timeframe import Timeframe
 from web.deps import Deps, Stored
-from web.live.frames import Candle, Encoded, encoded
+from web.live.frames import Candle
 from web.live.streams import Topic, stream_name
 
 #: Rows that one window is to hold, and how much wider it may grow where nothing is stored.
@@ -23,7 +23,7 @@ class Played(NamedTuple):
 
     end_ms: int
     order: int
-    frame: Encoded
+    candle: Candle
 
 
 class Replays:
@@ -31,9 +31,7 @@ class Replays:
         self._deps = deps
         self._reading = asyncio.Semaphore(READERS)
 
-    async def windows(
-        self, streams: Mapping[Topic, Stored], span: Span, *, packed: bool
-    ) -> AsyncIterator[list[Played]]:
+    async def windows(self, streams: Mapping[Topic, Stored], span: Span) -> AsyncIterator[list[Played]]:
         """Bars that start within `span` and have ended, by their end and then in the order of `streams`."""
         tracks = _tracks(streams)
         now_ms = self._deps.clock.now_ms()
@@ -47,7 +45,7 @@ class Replays:
             for timeframe, track in tracks.items():
                 until_ms = min(timeframe.floor(min(at_ms, now_ms)), span.end_ms)
                 if until_ms > starts[timeframe]:
-                    found += await self._read(timeframe, track, Span(starts[timeframe], until_ms), packed)
+                    found += await self._read(timeframe, track, Span(starts[timeframe], until_ms))
                     starts[timeframe] = timeframe.after(until_ms - 1)
             found.sort(key=itemgetter(0, 1))
             yield found
@@ -55,9 +53,7 @@ class Replays:
                 return
             wider = 1 if found else min(wider * 2, MOST_WIDER)
 
-    async def _read(
-        self, timeframe: Timeframe, track: dict[int, "_Track"], span: Span, packed: bool
-    ) -> list[Played]:
+    async def _read(self, timeframe: Timeframe, track: dict[int, "_Track"], span: Span) -> list[Played]:
         async with self._reading:
             bars = await self._deps.many_bars.read(list(track), timeframe, *span)
         found = []
@@ -67,8 +63,7 @@ class Replays:
             order, stream = track[symbol_id]
             for bar in own:
                 end_ms = bar[0] + width_ms if width_ms else after(bar[0])
-                candle = Candle(stream, *bar[:6], True, False, None)
-                found.append(Played(end_ms, order, encoded(candle, packed=packed)))
+                found.append(Played(end_ms, order, Candle(stream, *bar[:6], True, False, None)))
         return found
 
 
