@@ -73,6 +73,8 @@ def _web(settings: Settings, environment: Mapping[str, str]) -> Role:
         "3",
         "--ws-per-message-deflate",
         "false",
+        "--ws",
+        "web.live.sockets:Sockets",
         "--ws-max-size",
         str(MOST_MESSAGE_BYTES),
         "--log-config",

@@ -1,7 +1,9 @@
 """WebSocket /api/ohlcvs: how a connection wants to be told, and what it may cost."""
 
 import asyncio
+import itertools
 import json
+import socket as sockets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,6 +25,8 @@ from web.live import conversation, endpoint, limits
 BTC_1M = "binance:BTC:USDT@1m"
 #: More than the system and uvicorn keep for a socket.
 MOST_BARS = 30_000
+#: The system's number for a connection that the other side has cut off.
+TCP_CLOSE = 7
 SUBSCRIBE = {"event_type": "subscribe", "streams": [BTC_1M]}
 OLD = {"data_type": "ohlcv", "exchange": "binance", "base_id": "BTC", "quote_id": "USDT", "interval": "1m"}
 
@@ -173,6 +177,37 @@ async def test_a_message_that_is_too_long_closes(live: Live) -> None:
     async with live.client() as socket:
         await socket.send(json.dumps({"event_type": "x" * limits.MOST_MESSAGE}))
         assert await closing(socket) == (1009, "A message of more than 65536 characters.")
+
+
+async def test_a_fault_of_ours_is_logged_and_closes_only_that_connection(
+    live: Live, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with live.client() as other, live.client() as socket:
+        await ask(other, **SUBSCRIBE)
+        with monkeypatch.context() as patch:
+            patch.setattr(conversation, "parse_request", lambda said: 1 // 0)
+            await say(socket, {"event_type": "ping"})
+            assert await closing(socket) == (1011, limits.BROKEN)
+        assert "ZeroDivisionError" in capsys.readouterr().out
+        await live.stream(bar(MINUTE, 101))
+        assert (await hear_json(other))["close"] == 101
+
+
+async def test_a_client_that_never_reads_again_is_cut_off(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("web.live.client.SEND_LIMIT_S", "web.live.endpoint.CLOSE_LIMIT_S", "web.live.sockets.LINGER_S"):
+        monkeypatch.setattr(name, 0.1)
+    async with narrow(live.address) as dead:
+        await ask(dead, **SUBSCRIBE)
+        dead.transport.pause_reading()
+        raw = dead.transport.get_extra_info("socket")
+        async with asyncio.timeout(LIMIT_S):
+            for start in itertools.count(0, 500):
+                if raw.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, 1)[0] == TCP_CLOSE:
+                    break
+                bars = [bar(MINUTE + number * MINUTE_MS, 7) for number in range(start, start + 500)]
+                await live.stream(*bars, source=2)
+                await asyncio.sleep(0.05)
+        dead.transport.abort()
 
 
 async def test_one_client_too_many_is_asked_to_come_later(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from app import roles
 from app.stores.database import Database
 from common.span import MINUTE_MS
 from tests.fixtures.browser import browser_page
@@ -22,6 +23,7 @@ from tests.fixtures.web import BTC, every_minute, listening, minutes, store
 from web.live import limits
 from web.live.asyncapi import CLOSE_CODES
 from web.live.requests import REQUESTS
+from web.live.sockets import LINGER_S
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference/websocket.md").read_text()
@@ -58,7 +60,11 @@ def test_every_close_code_event_and_limit_of_the_program_is_in_the_reference() -
         limits.MOST_MESSAGES_AT_ONCE,
     ):
         assert f"{number:,}" in REFERENCE
-    assert f"{limits.MOST_WAITING_BYTES // 1024} KiB, for {limits.SEND_LIMIT_S:.0f} s" in REFERENCE
+    waiting = f"{limits.MOST_WAITING_BYTES // 1024} KiB for {limits.FULL_FOR_S:.0f} s"
+    at_once = f"{limits.MOST_WAITING:,} candles, or anything for {limits.SEND_LIMIT_S:.0f} s"
+    assert f"{waiting}, {at_once}" in REFERENCE
+    assert f"cut off {limits.CLOSE_LIMIT_S + LINGER_S:.0f} s later" in " ".join(REFERENCE.split())
+    assert roles.MOST_MESSAGE_BYTES == 4 * limits.MOST_MESSAGE  # what a character takes at most
 
 
 def test_every_wish_that_the_documents_show_is_described() -> None:

@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from web.live.client import KEY_BITS, Client, Options, Sent
-from web.live.limits import CANDLE_BYTES, MOST_REPLIES_BYTES, MOST_WAITING_BYTES, SEND_LIMIT_S, Closing
+from web.live.limits import (
+    CANDLE_BYTES,
+    FULL_FOR_S,
+    MOST_REPLIES_BYTES,
+    MOST_WAITING,
+    MOST_WAITING_BYTES,
+    SEND_LIMIT_S,
+    Closing,
+)
 
 LIMIT_S = 5
 #: Keys of bars of two boards.
@@ -118,7 +126,7 @@ async def test_a_client_that_asks_without_reading_is_made_to_wait() -> None:
 
 
 async def test_a_socket_that_takes_nothing_or_lets_too_much_wait_is_given_up() -> None:
-    for waits_s, bars in ((SEND_LIMIT_S + 1, 1), (0, MOST_WAITING_BYTES // CANDLE_BYTES + 2)):
+    for waits_s, bars in ((SEND_LIMIT_S + 1, 1), (FULL_FOR_S + 0.1, MOST_WAITING_BYTES // CANDLE_BYTES + 2)):
         sent, socket = Sent(), Socket()
         client = Client(sent)
         async with asyncio.TaskGroup() as tasks:
@@ -128,10 +136,48 @@ async def test_a_socket_that_takes_nothing_or_lets_too_much_wait_is_given_up() -
             client.check(time.monotonic())
             for number in range(bars):
                 client.offer(ETH + number, "frame")
-            with pytest.raises(Closing) as closing:
-                client.check(time.monotonic() + waits_s)
+            client.check(time.monotonic() + FULL_FOR_S / 2)
+            assert not client.ended.done(), "a healthy client's socket is full for a moment, too"
+            client.check(time.monotonic() + waits_s)
             sending.cancel()
-        assert (closing.value.code, sent.dropped) == (1008, 1)
+        closing = client.ended.exception()
+        assert isinstance(closing, Closing)
+        assert (closing.code, sent.dropped) == (1008, 1)
+
+
+async def test_what_comes_all_at_once_for_a_full_socket_is_given_up_before_it_costs_much() -> None:
+    sent, socket = Sent(), Socket()
+    client = Client(sent)
+    most = 0
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(client.send_to(socket.send))
+        client.offer(BTC, "frame")
+        await asyncio.sleep(0)
+        for number in range(10 * MOST_WAITING):  # nobody else has a turn meanwhile
+            client.offer(ETH + number, "frame")
+            most = max(most, len(client.candles))
+            assert client.ended.done() == (number >= MOST_WAITING)
+        sending.cancel()
+    assert most == MOST_WAITING
+    assert isinstance(client.ended.exception(), Closing)
+    assert sent.dropped == 1
+
+
+async def test_heartbeats_do_not_keep_newer_states_from_replacing_what_waits_for_a_full_socket() -> None:
+    socket, client = Socket(), Client()
+    client.set(Options(heartbeat_s=1))
+    async with asyncio.TaskGroup() as tasks:
+        sending = tasks.create_task(client.send_to(socket.send))
+        later_s = time.monotonic() + 2
+        assert client.is_due(later_s)
+        client.offer(BTC, "1")
+        await asyncio.sleep(0)
+        assert not client.is_due(later_s + 5)
+        socket.open.set()
+        await socket.until_taken(1)
+        await asyncio.sleep(0)
+        assert client.is_due(later_s + 5)
+        sending.cancel()
 
 
 async def test_a_client_that_takes_all_is_not_slow_however_much_waits_for_its_pace() -> None:

@@ -8,15 +8,15 @@ import msgspec
 from web.live import old_answers as old
 from web.live.answers import Answer
 from web.live.frames import Candle, PlainCandle, TaggedCandle
-from web.live.limits import FULL, MOST_CLIENTS, MOST_MESSAGE, SLOW, TOO_BIG
+from web.live.limits import FAILED, FULL, MOST_CLIENTS, MOST_MESSAGE, SLOW, TOO_BIG
 from web.live.requests import Request
 
 ADDRESS = "/api/ohlcvs"
 TITLE = "Candlehouse, live"
 CLOSE_CODES = {
-    SLOW: "too slow, or too many messages",
+    SLOW: "too slow, too many messages, or a key that opens nothing any more",
     TOO_BIG: f"a message of more than {MOST_MESSAGE} characters",
-    1011: "no pong for 20 s",
+    FAILED: "no pong for 20 s, or a fault of the server",
     1012: "the server starts again",
     FULL: f"{MOST_CLIENTS} clients are connected",
 }

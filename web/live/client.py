@@ -12,8 +12,10 @@ from web.live.frames import Encoded, batch, encoded
 from web.live.limits import (
     BATCH_MS,
     CANDLE_BYTES,
+    FULL_FOR_S,
     MOST_BATCHED,
     MOST_REPLIES_BYTES,
+    MOST_WAITING,
     MOST_WAITING_BYTES,
     SEND_LIMIT_S,
     SLOW,
@@ -88,6 +90,8 @@ class Client:
         self.candles[key] = frame
         if self._prompt:
             self._some.set()
+        if len(self.candles) > MOST_WAITING and self._sending_since is not None:
+            self._give_up()
 
     def flush(self) -> None:
         """Let go what waits."""
@@ -123,20 +127,28 @@ class Client:
         return len(self.candles) * CANDLE_BYTES + self._ready_bytes
 
     def check(self, now_s: float) -> None:
-        """Raise Closing when the socket takes too little."""
+        """End it when the socket takes too little."""
         if self._sending_since is None:
             return
-        if now_s - self._sending_since > SEND_LIMIT_S or self.waiting_bytes > MOST_WAITING_BYTES:
-            self._sent.dropped += 1
-            raise Closing(SLOW, TOO_SLOW)
+        full_s = now_s - self._sending_since
+        if full_s > SEND_LIMIT_S or (full_s > FULL_FOR_S and self.waiting_bytes > MOST_WAITING_BYTES):
+            self._give_up()
 
-    def end(self, closing: Closing) -> None:
+    def _give_up(self) -> None:
+        """What waits would grow until its end, which takes a moment."""
+        self.candles.clear()
+        self._ready.clear()
+        self._ready_bytes = 0
         if not self.ended.done():
-            self.ended.set_exception(closing)
+            self._sent.dropped += 1
+            self.ended.set_exception(Closing(SLOW, TOO_SLOW))
 
     def is_due(self, now_s: float) -> bool:
-        """Whether a heartbeat is due, which is then the caller's to send."""
-        if not self.options.heartbeat_s or now_s < self._next_heartbeat_s:
+        """Whether a heartbeat is due, which is then the caller's to send.
+
+        Never while the socket is full: what is said fixes what waits before it, which newer states should replace.
+        """
+        if not self.options.heartbeat_s or now_s < self._next_heartbeat_s or self._sending_since is not None:
             return False
         self._next_heartbeat_s = now_s + self.options.heartbeat_s
         return True
@@ -193,3 +205,5 @@ class Client:
         self._ready_bytes += len(frame)
         if self._ready_bytes >= MOST_REPLIES_BYTES:
             self._room.clear()
+        if self._ready_bytes > MOST_WAITING_BYTES and self._sending_since is not None:
+            self._give_up()

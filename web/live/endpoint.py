@@ -10,7 +10,18 @@ from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from web.live.conversation import Conversation
 from web.live.frames import Encoded
 from web.live.hub import Hub
-from web.live.limits import CLOSE_LIMIT_S, FULL, MOST_CLIENTS, MOST_MESSAGE, NO_ROOM, TOO_BIG, TOO_LONG, Closing
+from web.live.limits import (
+    BROKEN,
+    CLOSE_LIMIT_S,
+    FAILED,
+    FULL,
+    MOST_CLIENTS,
+    MOST_MESSAGE,
+    NO_ROOM,
+    TOO_BIG,
+    TOO_LONG,
+    Closing,
+)
 
 log = structlog.get_logger(__name__)
 router = APIRouter()
@@ -42,6 +53,9 @@ async def _converse(websocket: WebSocket, hub: Hub) -> Closing | None:
         log.debug("A client is gone", reason=repr(gone.exceptions[0]))
     except* Closing as closing:
         ends = next(one for one in closing.exceptions if isinstance(one, Closing))
+    except* Exception:
+        log.exception("A conversation broke off")
+        ends = Closing(FAILED, BROKEN)
     finally:
         conversation.end()
     return ends

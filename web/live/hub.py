@@ -17,7 +17,7 @@ from web.live.boards import Boards
 from web.live.client import Client, Sent
 from web.live.following import BLOCK_MS, Following, Told
 from web.live.frames import Shape
-from web.live.limits import REACH_LIMIT_S, Closing
+from web.live.limits import REACH_LIMIT_S
 from web.live.loader import WORKERS, Loader
 from web.live.place import Seq, place_of
 from web.live.pulse import Pulses
@@ -137,10 +137,7 @@ class Hub:
     def _check_clients(self) -> None:
         now_s = time.monotonic()
         for client in [*self.clients]:
-            try:
-                client.check(now_s)
-            except Closing as closing:
-                client.end(closing)
+            client.check(now_s)
             if client.is_due(now_s):
                 client.tell(Heartbeat(self._deps.clock.now_ms(), self._told_until(client)))
 

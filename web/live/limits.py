@@ -13,9 +13,11 @@ MESSAGES_A_SECOND, MOST_MESSAGES_AT_ONCE = 20, 2_000
 #: Bars of one snapshot, and of all snapshots of one message.
 MOST_SNAPSHOT, MOST_SNAPSHOTS = 500, 50_000
 
-#: What a client may have waiting while its socket is full. With uvicorn's own buffer and the largest message
-#: that is being written this stays below 1 MiB.
-MOST_WAITING_BYTES = 640 * 1024
+#: What a client may have waiting once its socket has been full for a second. With its subscriptions, uvicorn's own
+#: buffer and the system's this stays below 1 MiB; tests/benchmarks/bench_fanout.py measures it.
+MOST_WAITING_BYTES, FULL_FOR_S = 640 * 1024, 1.0
+#: Candles that may wait at any time while its socket is full: each stream may end a bar and begin another.
+MOST_WAITING = 2 * MOST_SUBSCRIPTIONS + 500
 #: Replies and snapshots that wait, beyond which a client's next wish waits.
 MOST_REPLIES_BYTES = 128 * 1024
 #: What a waiting candle holds at most: its frame, and its place in the outbox.
@@ -37,11 +39,13 @@ LEAST_HEARTBEAT_S, MOST_HEARTBEAT_S = 1, 300
 #: Close codes of our own doing.
 SLOW = TOO_MANY_MESSAGES = 1008
 TOO_BIG = 1009
+FAILED = 1011
 FULL = 1013
 
 TOO_SLOW = "Too slow: what waits was given up; resume from the last seq."
 TOO_MANY = f"More than {MESSAGES_A_SECOND} messages a second."
 TOO_LONG = f"A message of more than {MOST_MESSAGE} characters."
+BROKEN = "A fault of the server, whose log says more; come back, with resume_from."
 NO_ROOM = f"{MOST_CLIENTS} clients are connected; try again later."
 
 

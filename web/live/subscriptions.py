@@ -112,15 +112,18 @@ class Subscriptions:
             board.show(self._client, wish.shape)
 
     def _attach(self, board: Board, wish: Wish) -> None:
-        held = self._held.get(wish.topic[:2])
-        if held == wish.topic:
+        topic, market = board.topic, wish.market.instrument  # its own words, so that a thousand clients share them
+        if board.market.instrument == market:
+            market = board.market.instrument
+        held = self._held.get(topic[:2])
+        if held == topic:
             self._client.forget({board.number})
         elif held:  # another market bears this name by now
             self.remove([held])
-        self._held[wish.topic[:2]] = wish.topic
+        self._held[topic[:2]] = topic
         self._client.exchanges.add(board.exchange)
         board.add(self._client, wish.shape)
-        self.topics[wish.topic] = (wish.market.instrument, wish.shape)
+        self.topics[topic] = (market, wish.shape)
 
     def _snapshot(self, board: Board, states: Sequence[State], shape: Shape) -> Encoded:
         head = {"event": "snapshot", "stream": board.names.stream, "seq": board.recent.afterwards()}
