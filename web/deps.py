@@ -11,6 +11,7 @@ from app.disk import Room
 from app.happening import Happening, Kind
 from app.keys import Key, Wish
 from app.messages import CandleMessage
+from app.stores.bar_stream import Bars, Sink
 from app.stores.budget import BudgetState
 from app.stores.census import Member
 from app.stores.minutes import MarketMinutes, StateSpan
@@ -63,6 +64,15 @@ class Revisions(Protocol):
         as_of_ms: int,
     ) -> list[Bar]: ...
     async def known(self, symbol_id: int, as_of_ms: int) -> list[Span]: ...
+
+
+class BarStream(Protocol):
+    """Any number of bars, as they are read; see app.stores.bar_stream."""
+
+    async def binary(self, symbol_id: int, bars: Bars, sink: Sink) -> None: ...
+    async def csv(
+        self, symbol_id: int, bars: Bars, sink: Sink, *, unit_ms: int, names: tuple[str, ...] = ()
+    ) -> None: ...
 
 
 class Minutes(Protocol):
@@ -201,6 +211,7 @@ class Deps:
     symbols: Symbols
     candles: Candles
     many_bars: ManyBars
+    bar_stream: BarStream
     revisions: Revisions
     minutes: Minutes
     analytics: Analytics

@@ -1,5 +1,6 @@
 """The web application: `uvicorn web.main:app`. Importing this connects to nothing and reads no environment."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,7 @@ from web.api import (
 )
 from web.api.schema import refusals
 from web.bounds import Bounds
+from web.bulk.response import MOST_AT_ONCE
 from web.compression import Compression
 from web.counting import Counting
 from web.deps import OpenDeps
@@ -95,6 +97,7 @@ def create_app(open_deps: OpenDeps) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC))
     app.state.guesses, app.state.visitors = Guesses(), Visitors()
     app.state.answered = {}
+    app.state.bulk_places = asyncio.Semaphore(MOST_AT_ONCE)
     app.state.searched = Searched()
     app.add_middleware(Compression)
     app.add_middleware(Bounds)

@@ -42,11 +42,13 @@ def frame(interval: str, tz: str | None, origin: int | None) -> Timeframe:
     return parse(interval, tz, origin)
 
 
-def window(timeframe: Timeframe, start: int | None, end: int | None, limit: int | None, now_ms: int) -> Window:
+def window(
+    timeframe: Timeframe, start: int | None, end: int | None, limit: int | None, now_ms: int, most: int = MOST_BARS
+) -> Window:
     """Times are cut to their minute. Without `end` the last whole minute ends the window."""
     limit = MOST_BARS if limit is None else limit
     if limit < 0:
-        raise BadInput("limit", f"limit must not be negative, and is {limit}.", f"0 to {MOST_BARS}")
+        raise BadInput("limit", f"limit must not be negative, and is {limit}.", f"0 to {most}")
     for field, value in (("start", start), ("end", end)):
         if value is not None:
             check_time(field, value)
@@ -56,7 +58,7 @@ def window(timeframe: Timeframe, start: int | None, end: int | None, limit: int 
         raise BadInput("start", f"start {start} lies in the future.", f"at most {now_ms}")
     if start_ms is not None and end is not None and start_ms > end_ms:
         raise BadInput("start", f"start {start} is after end {end}.", f"at most {end}")
-    return Window(timeframe, start_ms, end_ms, min(limit, MOST_BARS))
+    return Window(timeframe, start_ms, end_ms, min(limit, most))
 
 
 def check_time(field: str, value: int) -> None:

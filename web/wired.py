@@ -15,6 +15,7 @@ from app import wiring
 from app.disk import Room, room
 from app.settings import load_settings
 from app.stores import analytics, heartbeat, streamed
+from app.stores.bar_stream import BarStream
 from app.stores.budget import budget_state
 from app.stores.database import Database
 from app.stores.events import EventFeed, EventStore
@@ -101,7 +102,6 @@ def deps_of(
     clock: Clock,
     exchanges: tuple[str, ...],
     streaming: tuple[str, ...],
-    *,
     room: Callable[[], Awaitable[Room]],
     token: SecretStr | None,
     broker: Redis,
@@ -118,6 +118,7 @@ def deps_of(
         symbols=RememberedSymbols(stores.symbols),
         candles=stores.candles,
         many_bars=ManyBars(stores.db),
+        bar_stream=BarStream(stores.db),
         revisions=RevisionStore(stores.db),
         events=EventStore(stores.db),
         happened=EventFeed(redis),

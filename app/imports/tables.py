@@ -67,9 +67,7 @@ def open_parquet(path: Path) -> Table:
     try:
         arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
-        sentence = (
-            "Parquet needs the package pyarrow, which is not installed: pip install -e '.[arrow]' in its folder."
-        )
+        sentence = "Parquet needs the package pyarrow, which is not installed: pip install -e . in its folder."
         raise BadInput("parquet", sentence) from error
     try:
         file = parquet.ParquetFile(path)

@@ -88,7 +88,7 @@ def parquet(
     dry_run: DryOption = False,
     yes: YesOption = False,
 ) -> None:
-    """Import Parquet files; needs the package pyarrow (extra `arrow`)."""
+    """Import Parquet files."""
     options = exchange, symbol, column or [], new_market, skip_bad, not ask_again, dry_run, yes
     _finish(_Asked(load_settings(), files, open_parquet, *options))
 

@@ -38,6 +38,14 @@ def described(answer: Any, status: int = 200) -> dict[int | str, dict[str, Any]]
     return {status: {} if answer is None else {"content": _content(answer)}}
 
 
+def described_as(forms: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """The same of a route that answers by media type; None: no JSON."""
+    content: dict[str, Any] = {}
+    for media_type, answer in forms.items():
+        content |= {media_type: {}} if answer is None else _content(answer, media_type)
+    return {status: {"content": content}}
+
+
 def refusals() -> dict[int | str, dict[str, Any]]:
     """What any route may be answered instead, by itself or before it is reached."""
     return _refused(_content(Refusal, PROBLEM))
