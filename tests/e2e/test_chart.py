@@ -282,3 +282,19 @@ async def test_bars_that_are_heard_before_the_history_has_come_are_drawn_and_so_
         await seen.until("document.getElementById('price').textContent === '65,432.10'")
         assert five(await drawn(seen)) == five([*BARS[-500:], running])
         assert seen.complaints == []
+
+
+async def test_what_a_changing_network_breaks_off_is_asked_for_once_more(address: str) -> None:
+    broken: set[str] = set()
+
+    async def once(route: Any) -> None:
+        if route.request.url in broken:
+            return await route.continue_()
+        broken.add(route.request.url)
+        await route.abort("internetdisconnected")
+
+    async with browser_page() as seen:
+        await seen.page.route("**/api/*?*", once)
+        await open_chart(seen, address, f"?{MARKET}&interval=1m")
+        assert five(await drawn(seen)) == five(BARS[-500:])
+        assert len(broken) >= 2

@@ -157,6 +157,7 @@ async def test_an_address_of_an_unknown_market_says_so_and_leads_to_the_list(add
         wanted = "binance has no market <img src=x>/USDT."
         assert await seen.text("#cover p") == wanted
         assert (await seen.text("#symbol"), await seen.page.is_hidden("#exchange")) == ("Unknown market", True)
+        await seen.until("document.getElementById('connection').innerText.trim() === 'No market'")
         assert await seen.page.get_attribute("#chart", "data-bars") == "0"
         await seen.page.click("#cover button")
         await seen.page.click("#found [role=option]:has-text('PEPE')")

@@ -3,6 +3,8 @@
 // Where this Candlehouse begins: a proxy may show it under a path.
 export const ROOT = new URL("../../", import.meta.url).pathname;
 const UNREACHABLE = "The server cannot be reached.";
+// When a computer's network changes, its browser breaks off whatever was asked for.
+const ONCE_MORE_MS = 300;
 
 // `status` is that of the answer; undefined when there was none.
 export class Refusal extends Error {
@@ -13,12 +15,20 @@ export class Refusal extends Error {
 }
 
 async function ask(path, options) {
-  const answer = await fetch(ROOT + path, options).catch(() => { throw new Refusal(UNREACHABLE); });
+  const url = ROOT + path;
+  const answer = await fetch(url, options).catch((error) => later(url, options, error)).catch(() => { throw new Refusal(UNREACHABLE); });
   // Whoever writes is told first, so that nothing that was typed is lost.
   if (answer.status === 401 && !options) location.assign(signIn());
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refusal(body.detail ?? `The server answered ${answer.status}.`, answer.status);
   return body;
+}
+
+// Only what reads is asked once more.
+async function later(url, options, error) {
+  if (options) throw error;
+  await new Promise((resolve) => setTimeout(resolve, ONCE_MORE_MS));
+  return fetch(url);
 }
 
 // This page as its address is without what a proxy puts before it.

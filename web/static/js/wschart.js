@@ -9,7 +9,7 @@ import { Live } from "./chart/live.js";
 import { Mender } from "./chart/mender.js";
 import { Overlay } from "./chart/overlay.js";
 import { Pickers } from "./chart/pickers.js";
-import { Pill } from "./chart/pill.js";
+import { NO_MARKET, Pill } from "./chart/pill.js";
 import { Plot } from "./chart/plot.js";
 import { StudyLines } from "./chart/study-lines.js";
 import { StudyMenu } from "./chart/study-menu.js";
@@ -82,6 +82,7 @@ async function show() {
   shown = undefined;
   hovered = -1;
   pill.refused = false;
+  if (pill.stream === NO_MARKET) pill.stream = undefined;
   pill.heardAt = undefined;
   const patience = setTimeout(() => now === view && cover("Loading candles…"), PATIENCE_MS);
   const track = new Track(market, timeframe);
@@ -246,13 +247,15 @@ function refuse(error) {
     return chooseFirst();
   }
   if (error.status === undefined || error.status >= 500) return cover(error.message, show);
+  pill.stream = NO_MARKET;
+  pill.tell();
   byId("symbol").textContent = "Unknown market";
   byId("exchange").hidden = true;
   cover(error.message, () => byId("search").focus(), "Choose a market");
 }
 
 function tellStream() {
-  pill.stream = streams && choices.market ? streams[choices.market.exchange] ?? null : undefined;
+  if (streams && pill.stream !== NO_MARKET) pill.stream = choices.market && (streams[choices.market.exchange] ?? null);
   pill.tell();
 }
 
@@ -271,6 +274,8 @@ async function chooseFirst() {
     return cover(error.message, chooseFirst);
   }
   if (choices.market) return show();
+  pill.stream = NO_MARKET;
+  pill.tell();
   byId("symbol").textContent = "No market yet";
   cover("No markets are known yet. They appear with the first contact to an exchange.", chooseFirst);
 }

@@ -4,11 +4,13 @@ import * as api from "../api.js";
 import { byId } from "../dom.js";
 
 const TICK_MS = 1000;
+// Instead of a stream, where nothing is shown that could have one.
+export const NO_MARKET = "none";
 
 export class Pill {
   constructor() {
     this.socket = ["connecting"];
-    this.stream = undefined; // of the exchange, as /api/status tells; null where it has none, undefined while that is not known
+    this.stream = undefined; // of the exchange, as /api/status tells; null where it has none, undefined while that is not known; or NO_MARKET
     this.heardAt = undefined;
     this.refused = false;
     setInterval(() => this.tell(), TICK_MS);
@@ -31,6 +33,7 @@ export class Pill {
     const [state, until] = this.socket;
     if (!navigator.onLine && state !== "live") return ["offline", ["Offline"], "This computer has no network. What you see is as old as the newest bar."];
     if (state === "waiting") return ["waiting", ["Reconnecting", `${Math.max(0, Math.ceil((until - Date.now()) / 1000))} s`], "The server does not answer. It is tried again and again."];
+    if (this.stream === NO_MARKET && state === "live") return ["stored", ["No market"], "The server answers. Choose a market."];
     if (state === "connecting" || (this.stream === undefined && !this.heardAt)) return ["connecting", ["Connecting…"], ""];
     if (this.refused) return ["refused", ["Not live"], "The server does not stream this market."];
     if (this.stream === null) return ["stored", ["Stored history"], "This exchange is not streamed: the chart shows what is stored."];

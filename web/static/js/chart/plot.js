@@ -91,7 +91,7 @@ export class Plot {
   // For a legend that is so many pixels high.
   leaveRoom(px) {
     const height = this.chart.panes()[0].getHeight() || 1;
-    this.chart.priceScale("right").applyOptions({ scaleMargins: { top: Math.min(0.4, (px + 16) / height), bottom: 0.06 } });
+    this.chart.priceScale("right").applyOptions({ scaleMargins: { top: Math.min(0.5, (px + 16) / height), bottom: 0.06 } });
   }
 
   logarithmic(on) {
