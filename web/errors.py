@@ -27,6 +27,7 @@ _SENTENCES = {
     "int_parsing_size": ("{field} is too large a number.", "a whole number of at most 64 bits"),
     "float_parsing": ("{field} must be a number, not {given!r}.", "a number"),
     "finite_number": ("{field} must be a number, not {given!r}.", "a number"),
+    "literal_error": ("{field} cannot be {given!r}.", "one of its words"),
     "bool_parsing": ("{field} must be true or false, not {given!r}.", "true, false"),
 }
 

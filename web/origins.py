@@ -23,7 +23,7 @@ ALLOWED = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
-READABLE = "ETag, Link, Retry-After, X-Next-Cursor"
+READABLE = "ETag, Link, Retry-After"
 
 
 def refuse(asked: HTTPConnection, deps: Deps) -> Response | None:

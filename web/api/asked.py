@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from common.errors import BadInput
 from common.timeframe import ALLOWED
 from web import formats
+from web.api.paging import Take
 from web.formats import Format
 from web.moment import MOMENT
 from web.window import MOST_BARS
@@ -25,6 +26,7 @@ class Asked(BaseModel):
     start: Annotated[int | None, Query(description="UTC ms of the first bucket, cut to its minute")] = None
     end: Annotated[int | None, Query(description="UTC ms, included; default: the last whole minute")] = None
     limit: Annotated[int | None, Query(description=f"newest bars, at most {MOST_BARS}, or more by format")] = None
+    take: Annotated[Take, Query(description="which of the window, where limit does not hold all")] = "newest"
     format: Annotated[str | None, Query(description=f"{formats.ALLOWED}; or by Accept")] = None
     empty_ts: Annotated[bool, Query(description="the same as fill=previous")] = False
     results_mls: Annotated[bool, Query(description="times in milliseconds; false: in seconds")] = True
@@ -46,6 +48,8 @@ class Asked(BaseModel):
         fill = self.fill or ("previous" if self.empty_ts else "none")
         if form.is_streamed and fill != "none":
             raise BadInput("fill", f"Empty buckets are not filled in {form}.", "none")
+        if self.take == "oldest" and (fill != "none" or self.as_of is not None):
+            raise BadInput("take", "fill and as_of are for the newest bars of a window.", "newest")
         return fill
 
     def most(self, form: Format) -> int:

@@ -11,6 +11,7 @@ from app.stores.bar_stream import Bars
 from common.market import Bar
 from common.span import MINUTE_MS, Span
 from web.api.asked import Asked
+from web.api.paging import link, newest_page, oldest_page
 from web.api.rows import Columns, Row, columns, detailed_rows, rows
 from web.api.schema import described_as
 from web.bulk.response import Streamed
@@ -19,14 +20,16 @@ from web.deps import Deps, Stored
 from web.formats import Format
 from web.markets import find_market
 from web.moment import past_moment
-from web.window import Gap, Window, fill_empty, frame, window
+from web.tagged import CACHING, tagged
+from web.window import Gap, Window, frame, window
 
 router = APIRouter()
 _FORMS: dict[str, Any] = {Format.JSON.media_type: list[Row], Format.COLUMNS.media_type: Columns}
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The same as If-None-Match names"}}
 _FORMS |= {form.media_type: None for form in Format if form.is_streamed}
 
 
-@router.get("/api/ohlcvs", responses=described_as(_FORMS), response_class=Response)
+@router.get("/api/ohlcvs", responses={**described_as(_FORMS), **UNCHANGED}, response_class=Response)
 async def ohlcvs(request: Request, asked: Annotated[Asked, Query()]) -> Response:
     """Bars in ascending order. Names are the normalised ones (USDT) or the exchange's own (UST)."""
     deps: Deps = request.app.state.deps
@@ -39,9 +42,12 @@ async def ohlcvs(request: Request, asked: Annotated[Asked, Query()]) -> Response
     market = await find_market(deps, asked.exchange, asked.base_id, asked.quote_id, asked.market_type)
     if form.is_streamed:
         return _streamed(request, asked, form, wanted, then_ms, [market])
-    bars = filled(await read(deps, market.id, wanted, then_ms), wanted, fill, then_ms or now_ms)
-    body = await _in_memory(deps, asked, form, wanted, then_ms, market, bars)
-    return Response(msgspec.json.encode(body), media_type=form.media_type, headers={"Vary": "Accept"})
+    if asked.take == "oldest":
+        page = await oldest_page(deps, market.id, wanted)
+    else:
+        page = await newest_page(deps, market.id, wanted, then_ms, fill, now_ms)
+    body = await _in_memory(deps, asked, form, wanted, then_ms, market, page.bars)
+    return tagged(request, msgspec.json.encode(body), form.media_type, {"Vary": "Accept", **link(request, page)})
 
 
 async def _in_memory(
@@ -67,24 +73,11 @@ def _streamed(
 ) -> Response:
     """All bars of the window, where no limit says less."""
     span = (wanted.start_ms, wanted.end_ms + MINUTE_MS)
-    bars = Bars(wanted.timeframe, *span, asked.limit, as_of_ms=then_ms, details=asked.details)
+    bars = Bars(wanted.timeframe, *span, asked.limit, asked.take, then_ms, asked.details)
     unit_ms = 1 if asked.results_mls else 1000
     stream = request.app.state.deps.bar_stream
     produce = writing(stream, form, markets, bars, unit_ms=unit_ms, named=False)
-    return Streamed(produce, request.app.state.bulk_places, form.media_type, {"Vary": "Accept"})
-
-
-def filled(bars: list[Bar], asked: Window, empty: str, now_ms: int) -> Sequence[Bar | Gap]:
-    """With the empty buckets as `empty` says."""
-    return bars if empty == "none" else fill_empty(bars, asked, now_ms, previous=empty == "previous")
-
-
-async def read(deps: Deps, symbol_id: int, asked: Window, then_ms: int | None) -> list[Bar]:
-    """What is stored, or was known at `then_ms`."""
-    if not asked.limit:
-        return []
-    wanted = (symbol_id, asked.timeframe, asked.start_ms, asked.end_ms + MINUTE_MS, asked.limit)
-    return await (deps.candles.bars(*wanted) if then_ms is None else deps.revisions.bars(*wanted, then_ms))
+    return Streamed(produce, request.app.state.bulk_places, form.media_type, {"Vary": "Accept", **CACHING})
 
 
 async def known(deps: Deps, symbol_id: int, then_ms: int | None) -> Sequence[Span]:

@@ -9,7 +9,7 @@ from common.errors import BadInput
 from common.market import Instrument
 from common.span import Span, floor_minute
 from common.timeframe import ALLOWED
-from web.api.bars import read
+from web.api.paging import read
 from web.api.schema import described
 from web.deps import Deps
 from web.errors import json_response

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from common.market import Bar
 from common.span import Span, floor_minute
 from common.timeframe import Timeframe
-from web.api.bars import read
+from web.api.paging import read
 from web.errors import json_response
 from web.shapes.binance import asked
 from web.shapes.binance.route import deps_of

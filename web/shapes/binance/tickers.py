@@ -11,7 +11,7 @@ from common.interval import Interval
 from common.market import Bar
 from common.span import DAY_MS, MINUTE_MS, floor_minute
 from common.timeframe import Timeframe, Unit
-from web.api.bars import read
+from web.api.paging import read
 from web.deps import Deps, Stored
 from web.errors import json_response
 from web.shapes.binance import asked, route

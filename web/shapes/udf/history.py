@@ -8,7 +8,7 @@ from common.errors import BadInput
 from common.market import Bar
 from common.span import MINUTE_MS
 from common.timeframe import Timeframe, parse
-from web.api.bars import read
+from web.api.paging import read
 from web.deps import Deps
 from web.shapes.udf.symbols import RESOLUTIONS, resolve
 from web.window import Window
