@@ -4,6 +4,7 @@ import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis.asyncio import Redis
@@ -11,7 +12,7 @@ from redis.asyncio import Redis
 from common.interval import Interval
 from common.market import Bar
 from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, browser_page
-from tests.fixtures.chart import BARS, MINUTE, address, deps, filled_url, open_chart, stream
+from tests.fixtures.chart import BARS, MARKET, MINUTE, address, deps, filled_url, open_chart, stream
 from tests.fixtures.web import aggregate, listening
 from web.deps import Deps, FetchProgress
 
@@ -31,6 +32,13 @@ PIXELS = """name => {
     return sum;
   }, 0);
 }"""
+
+
+#: How far what was shown has moved, as the Layout Instability API measures it, which calls a tenth good.
+JUMPS = """window.jumped = 0;
+new PerformanceObserver(list => { for (const { value } of list.getEntries()) window.jumped += value; })
+  .observe({ type: 'layout-shift', buffered: true });"""
+LITTLE = 0.02
 
 
 async def test_the_chart_draws_candles_indicators_and_the_legend_of_the_newest_bar(address: str) -> None:
@@ -230,3 +238,26 @@ async def test_a_page_fits_a_phone_and_a_desktop_in_both_themes(address: str, pa
             await seen.page.screenshot(path=tmp_path / f"{name}.png", full_page=True)
             assert (tmp_path / f"{name}.png").stat().st_size > 20_000
             assert seen.complaints == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/view/wschart?{MARKET}&interval=1m&ind=sma:20,rsi:14&vs=bittrex",
+        "/view/analytics/general",
+        "/view/coverage",
+        "/view/status",
+    ],
+)
+async def test_a_page_asks_no_other_host_and_nothing_in_it_jumps(address: str, path: str) -> None:
+    asked: list[str] = []
+    async with browser_page() as seen:
+        seen.page.on("request", lambda request: asked.append(request.url))
+        seen.page.on("websocket", lambda socket: asked.append(socket.url))
+        await seen.page.add_init_script(JUMPS)
+        await seen.page.goto(f"http://{address}{path}")
+        await seen.until("performance.getEntriesByType('resource').some(({name}) => name.includes('/api/'))")
+        await seen.page.wait_for_load_state("networkidle")
+        assert {urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))} == {address}
+        assert await seen.page.evaluate("window.jumped") < LITTLE
+        assert seen.complaints == []

@@ -230,11 +230,15 @@ function tell() {
   document.title = `${price} ${market.base_id}/${market.quote_id} · ${market.exchange} · Candlehouse`;
 }
 
-function name(market, timeframe) {
-  const symbol = `${market.base_id}/${market.quote_id}`;
-  byId("symbol").textContent = symbol;
+function entitle(market) {
+  byId("symbol").textContent = `${market.base_id}/${market.quote_id}`;
   byId("exchange").textContent = market.is_trading === false ? `${market.exchange}, not traded any more` : market.exchange;
   byId("exchange").hidden = false;
+}
+
+function name(market, timeframe) {
+  entitle(market);
+  const symbol = byId("symbol").textContent;
   byId("chart").setAttribute("aria-label", `${symbol} on ${market.exchange}, bars of ${timeframe.name}`);
   history.replaceState(null, "", writeChoices(choices));
   keep(location.search);
@@ -290,6 +294,9 @@ function start() {
   addEventListener("popstate", () => apply(readChoices(location.search)));
   tellControls();
   plot.logarithmic(choices.log);
+  // Names and panes take their room at once, so that nothing jumps when the candles come.
+  studies.choose(choices.studies);
+  if (choices.market) entitle(choices.market);
   if (choices.market) show();
   else chooseFirst();
   watchFills({
