@@ -29,12 +29,14 @@ async def find_market(deps: Deps, exchange: str, base: str, quote: str, market_t
     raise await _no_such_market(deps, name, base, quote)
 
 
-async def named_markets(deps: Deps, symbols: str, market_type: str = "spot") -> list[Stored]:
+async def named_markets(
+    deps: Deps, symbols: str, market_type: str = "spot", most: int = MOST_NAMED
+) -> list[Stored]:
     """Those of a list such as `binance:BTC:USDT,bitfinex:BTC/USD`, in its order, each once."""
     names = [name for name in dict.fromkeys(map(str.strip, symbols.split(","))) if name]
-    if not 1 <= len(names) <= MOST_NAMED:
-        sentence = f"symbols must name 1 to {MOST_NAMED} markets, not {len(names)}."
-        raise BadInput("symbols", sentence, f"1 to {MOST_NAMED} markets")
+    if not 1 <= len(names) <= most:
+        sentence = f"symbols must name 1 to {most} markets, not {len(names)}."
+        raise BadInput("symbols", sentence, f"1 to {most} markets")
     found: dict[int, Stored] = {}
     for name in names:
         parts = name.replace("/", ":").rsplit(":", 2)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pyarrow
 import pytest
 
 from app.stores.candles import SUFFIXES
-from app.stores.database import open_database
+from app.stores.database import open_database, set_millisecond_codec
 from app.stores.rollups import RollupStore
 from app.stores.symbols import SymbolStore
 from common.clock import Clock
@@ -29,6 +30,11 @@ from tests.fixtures.web import BTC
 
 ROOT = Path(__file__).parents[2]
 REQUESTS = 60
+#: A year of minutes out of PostgreSQL, as bare as it goes.
+COPIED = """
+SELECT time, open, high, low, close, volume FROM candles
+WHERE symbol_id = $1 AND time >= $2 AND time < $3 ORDER BY time
+"""
 #: How long each load is kept up, three times in turn with its rival.
 LOAD_S, ROUNDS = 3.0, 3
 START_LIMIT_S = 30
@@ -149,7 +155,7 @@ def test_a_thousand_bars_at_one_connection_and_at_many(postgres_url: str, redis_
     now_ms = floor_minute(Clock().now_ms())
     symbol_id = asyncio.run(fill(postgres_url, now_ms))
     span = f"start={now_ms - 365 * DAY_MS}&end={now_ms - 60_000}"
-    ours = f"/api/ohlcvs?exchange=binance&base_id=BTC&quote_id=USDT&interval=1m&limit=1000&{span}"
+    ours = f"/api/ohlcvs?exchange=binance&base_id=BTC&quote_id=USDT&interval=1m&format=json&limit=1000&{span}"
     with (
         running("web.main:app", postgres_url, redis_url) as web,
         running("bare_web:app", postgres_url, redis_url) as bare,
@@ -167,3 +173,48 @@ def test_a_thousand_bars_at_one_connection_and_at_many(postgres_url: str, redis_
             told(f"{name}, median", one.p50_ms, "ms", other.p50_ms)
             told(f"{name}, p99", one.p99_ms, "ms", other.p99_ms)
             told(name, one.per_second, "/s", other.per_second)
+
+
+def arrow_year(connection: http.client.HTTPConnection, path: str) -> tuple[float, bytes]:
+    """Seconds until the last byte, and all of them."""
+    started = time.perf_counter()
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    parts = list(iter(lambda: answer.read(1 << 20), b""))
+    taken = time.perf_counter() - started
+    assert answer.status == 200, parts
+    return taken, b"".join(parts)
+
+
+async def raw_year(url: str, symbol_id: int, start_ms: int, end_ms: int) -> float:
+    connection = await asyncpg.connect(url)
+    await set_millisecond_codec(connection)
+
+    async def nowhere(piece: bytes) -> None:
+        """Only the transport is measured."""
+
+    started = time.perf_counter()
+    await connection.copy_from_query(COPIED, symbol_id, start_ms, end_ms, output=nowhere, format="binary")
+    taken = time.perf_counter() - started
+    await connection.close()
+    return taken
+
+
+@pytest.mark.benchmark
+def test_a_year_of_minutes_as_arrow(postgres_url: str, redis_url: str) -> None:
+    """By turns with a raw COPY-out of the same rows: at least 0.5 of its rate."""
+    now_ms = floor_minute(Clock().now_ms())
+    symbol_id = asyncio.run(fill(postgres_url, now_ms))
+    start_ms = now_ms - 365 * DAY_MS
+    span = f"start={start_ms}&end={now_ms - 60_000}"
+    path = f"/api/ohlcvs?exchange=binance&base_id=BTC&quote_id=USDT&interval=1m&format=arrow&{span}"
+    served, rival = [], []
+    with running_web(postgres_url, redis_url) as web:
+        _, body = arrow_year(web, path)
+        rows = pyarrow.ipc.open_stream(body).read_all().num_rows
+        for _ in range(2 * ROUNDS + 1):
+            served.append(arrow_year(web, path)[0])
+            rival.append(asyncio.run(raw_year(postgres_url, symbol_id, start_ms, now_ms)))
+    assert rows == 365 * 1440
+    ours, bare = statistics.median(served), statistics.median(rival)
+    told(f"GET /api/ohlcvs, {rows} minutes as Arrow, against COPY", rows / ours, "rows/s", rows / bare)

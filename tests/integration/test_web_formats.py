@@ -46,6 +46,7 @@ ASKED = {"exchange": "binance", "base_id": "BTC", "quote_id": "USDT"}
 #: A stored timeframe of each kind, one that is counted, and one in a zone.
 FRAMES = [("1m", None), ("1h", None), ("1M", None), ("7m", None), ("1D", "Europe/Berlin")]
 NAMES = ["time", "open", "high", "low", "close", "volume", "quote_volume", "trades", "partial"]
+NAMED = ["exchange", "base_id", "quote_id"]
 STREAMED = [form for form in Format if form.is_streamed]
 
 
@@ -219,3 +220,44 @@ async def test_a_form_that_cannot_be_is_told_what_is_allowed(web: httpx.AsyncCli
     ):
         answer = await web.get("/api/ohlcvs", params={**ASKED, "interval": "1m", **changes})
         assert (answer.status_code, answer.json()["field"], answer.json()["allowed"]) == (422, field, allowed)
+
+
+async def test_several_markets_come_in_one_answer_each_as_it_would_alone(
+    database: Database, redis_client: Redis
+) -> None:
+    await fill(database)
+    other = minutes(TIMES[-700:-20], seed=5, price=0.00001)
+    await store(database, PEPE, other)
+    names = [("binance", "PEPE", "USDT"), ("binance", "BTC", "USDT")]
+    both: dict[str, Any] = {"exchange": None, "base_id": None, "quote_id": None, "interval": "1h"}
+    async with rest(web_deps(database, redis_client, SetClock())) as web:
+        alone = {
+            name: (await get(web, Format.JSON, base_id=name[1], interval="1h", limit=3)).json() for name in names
+        }
+        for symbols in ("binance:PEPE:USDT,binance:BTC/USDT", ["binance:PEPE:USDT", "Binance:btc:usdt"]):
+            answer = await get(web, Format.JSON, **both, limit=3, symbols=symbols)
+            wanted = [dict(zip(NAMED, name, strict=True)) | {"bars": alone[name]} for name in names]
+            assert answer.json() == wanted
+            assert "link" not in answer.headers
+            by_column = await get(web, Format.COLUMNS, **both, limit=3, symbols=symbols)
+            for one, rows in zip(by_column.json(), wanted, strict=True):
+                assert one["bars"] == {name: [row[name] for row in rows["bars"]] for name in NAMES[:6]}
+            flat = [(*name, *row.values()) for name in names for row in alone[name]]
+            for form in STREAMED:
+                found = table(form, (await get(web, form, **both, limit=3, symbols=symbols)).content)
+                assert [*zip(*(found[name] for name in (*NAMED, *NAMES[:6])), strict=True)] == flat, form
+
+
+async def test_symbols_that_cannot_be_are_refused(web: httpx.AsyncClient) -> None:
+    many = ",".join(f"binance:B{n}:USDT" for n in range(101))
+    for params, status, field in (
+        ({"symbols": "binance:BTC:USDT", "exchange": "binance"}, 422, "symbols"),
+        ({"symbols": "BTCUSDT"}, 422, "symbols"),
+        ({"symbols": ""}, 422, "symbols"),
+        ({"symbols": many}, 422, "symbols"),
+        ({"symbols": "binance:NONE:USDT"}, 404, "base_id"),
+        ({"exchange": "binance", "quote_id": "USDT"}, 422, "base_id"),
+    ):
+        for form in Format:
+            answer = await web.get("/api/ohlcvs", params={**params, "interval": "1m", "format": form.value})
+            assert (answer.status_code, answer.json()["field"]) == (status, field)

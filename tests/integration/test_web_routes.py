@@ -252,9 +252,8 @@ async def test_the_api_describes_itself(deps: Deps) -> None:
     )
     own = {path for path in described["paths"] if not path.startswith(SHAPES)}
     assert own == {*(f"/api/{route}" for route in routes), "/health", "/ready", *METRICS}
-    row = described["paths"]["/api/ohlcvs"]["get"]["responses"]["200"]["content"]["application/json"]["schema"][
-        "items"
-    ]
+    content = described["paths"]["/api/ohlcvs"]["get"]["responses"]["200"]["content"]
+    row = content["application/json"]["schema"]["anyOf"][0]["items"]
     assert list(row["properties"]) == ["time", "open", "high", "low", "close", "volume"]
 
 

@@ -1,4 +1,4 @@
-"""GET /api/ohlcvs: bars of one market at any timeframe, in the form that is asked for."""
+"""GET /api/ohlcvs: bars of one market or several at any timeframe, in the form that is asked for."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,20 +11,32 @@ from app.stores.bar_stream import Bars
 from common.market import Bar
 from common.span import MINUTE_MS, Span
 from web.api.asked import Asked
-from web.api.paging import link, newest_page, oldest_page
-from web.api.rows import Columns, Row, columns, detailed_rows, rows
+from web.api.paging import Page, link, newest_page, oldest_page
+from web.api.rows import (
+    Columns,
+    MarketBars,
+    MarketColumns,
+    MarketRows,
+    Row,
+    columns,
+    detailed_rows,
+    names_of,
+    rows,
+)
 from web.api.schema import described_as
 from web.bulk.response import Streamed
 from web.bulk.writing import writing
 from web.deps import Deps, Stored
 from web.formats import Format
-from web.markets import find_market
 from web.moment import past_moment
 from web.tagged import CACHING, tagged
 from web.window import Gap, Window, frame, window
 
 router = APIRouter()
-_FORMS: dict[str, Any] = {Format.JSON.media_type: list[Row], Format.COLUMNS.media_type: Columns}
+_FORMS: dict[str, Any] = {
+    Format.JSON.media_type: (list[Row], list[MarketRows]),
+    Format.COLUMNS.media_type: (Columns, list[MarketColumns]),
+}
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The same as If-None-Match names"}}
 _FORMS |= {form.media_type: None for form in Format if form.is_streamed}
 
@@ -37,17 +49,24 @@ async def ohlcvs(request: Request, asked: Annotated[Asked, Query()]) -> Response
     now_ms = deps.clock.now_ms()
     then_ms = None if asked.as_of is None else past_moment("as_of", asked.as_of, now_ms)
     timeframe = frame(asked.interval, asked.tz, asked.origin)
-    wanted = window(timeframe, asked.start, asked.end, asked.limit, now_ms, asked.most(form))
     fill = asked.filling(form)
-    market = await find_market(deps, asked.exchange, asked.base_id, asked.quote_id, asked.market_type)
+    wanted = window(timeframe, asked.start, asked.end, asked.limit, now_ms, asked.most(form))
+    markets = await asked.markets(deps)
     if form.is_streamed:
-        return _streamed(request, asked, form, wanted, then_ms, [market])
-    if asked.take == "oldest":
-        page = await oldest_page(deps, market.id, wanted)
-    else:
-        page = await newest_page(deps, market.id, wanted, then_ms, fill, now_ms)
-    body = await _in_memory(deps, asked, form, wanted, then_ms, market, page.bars)
-    return tagged(request, msgspec.json.encode(body), form.media_type, {"Vary": "Accept", **link(request, page)})
+        return _streamed(request, asked, form, wanted, then_ms, markets)
+    wanted = wanted._replace(limit=min(wanted.limit, asked.most(form, len(markets))))
+    found, page = [], Page([], None)
+    for market in markets:
+        if asked.take == "oldest":
+            page = await oldest_page(deps, market.id, wanted)
+        else:
+            page = await newest_page(deps, market.id, wanted, then_ms, fill, now_ms)
+        found.append(await _in_memory(deps, asked, form, wanted, then_ms, market, page.bars))
+    if asked.symbols is None:
+        headers = {"Vary": "Accept", **link(request, page)}
+        return tagged(request, msgspec.json.encode(found[0]), form.media_type, headers)
+    together = [MarketBars(*names_of(one), bars) for one, bars in zip(markets, found, strict=True)]
+    return tagged(request, msgspec.json.encode(together), form.media_type, {"Vary": "Accept"})
 
 
 async def _in_memory(
@@ -76,7 +95,7 @@ def _streamed(
     bars = Bars(wanted.timeframe, *span, asked.limit, asked.take, then_ms, asked.details)
     unit_ms = 1 if asked.results_mls else 1000
     stream = request.app.state.deps.bar_stream
-    produce = writing(stream, form, markets, bars, unit_ms=unit_ms, named=False)
+    produce = writing(stream, form, markets, bars, unit_ms=unit_ms, named=asked.symbols is not None)
     return Streamed(produce, request.app.state.bulk_places, form.media_type, {"Vary": "Accept", **CACHING})
 
 

@@ -8,6 +8,7 @@ import msgspec
 from common.market import Bar
 from common.span import Span
 from common.timeframe import Timeframe
+from web.deps import Stored
 from web.window import Gap
 
 
@@ -42,6 +43,38 @@ class Columns(msgspec.Struct, frozen=True, omit_defaults=True):
     quote_volume: list[float | None] | None = None
     trades: list[int | None] | None = None
     partial: list[bool] | None = None
+
+
+class MarketBars(msgspec.Struct, frozen=True):
+    """One market of several: its names, and what would be answered for it alone."""
+
+    exchange: str
+    base_id: str
+    quote_id: str
+    bars: Sequence[Row] | Columns
+
+
+class MarketRows(msgspec.Struct, frozen=True):
+    """MarketBars in rows, as it is described."""
+
+    exchange: str
+    base_id: str
+    quote_id: str
+    bars: list[Row]
+
+
+class MarketColumns(msgspec.Struct, frozen=True):
+    """MarketBars in columns, as it is described."""
+
+    exchange: str
+    base_id: str
+    quote_id: str
+    bars: Columns
+
+
+def names_of(market: Stored) -> tuple[str, str, str]:
+    one = market.instrument
+    return one.exchange, one.base, one.quote
 
 
 def rows(bars: Sequence[Bar | Gap], *, mls: bool) -> list[Row]:

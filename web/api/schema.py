@@ -39,7 +39,7 @@ def described(answer: Any, status: int = 200) -> dict[int | str, dict[str, Any]]
 
 
 def described_as(forms: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """The same of a route that answers by media type; None: no JSON."""
+    """The same of a route that answers by media type; None: no JSON, a tuple: one of these."""
     content: dict[str, Any] = {}
     for media_type, answer in forms.items():
         content |= {media_type: {}} if answer is None else _content(answer, media_type)
@@ -61,8 +61,10 @@ def _refused(content: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
 
 
 def _content(type_: Any, media_type: str = "application/json") -> dict[str, Any]:
-    (schema,), components = msgspec.json.schema_components([type_])
-    return {media_type: {"schema": _inline(schema, components)}}
+    types = type_ if isinstance(type_, tuple) else (type_,)
+    schemas, components = msgspec.json.schema_components(types)
+    found = [_inline(schema, components) for schema in schemas]
+    return {media_type: {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
 
 
 def _inline(schema: Any, components: dict[str, Any]) -> Any:
