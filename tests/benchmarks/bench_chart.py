@@ -45,6 +45,7 @@ async def measure(address: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.benchmark
+@pytest.mark.timeout(600)
 def test_first_paint(postgres_url: str, redis_url: str) -> None:
     asyncio.run(fill(postgres_url, Clock().now_ms()))
     with running_web(postgres_url, redis_url) as connection:
