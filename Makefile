@@ -24,7 +24,7 @@ up: $(VENV)/.run node_modules/.run
 	@exec $(RUN)/candlehouse up $(if $(filter-out 0 no false,$(DEMO)),--demo)
 
 test: $(VENV)/.dev node_modules/.dev
-	@exec $(RUN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(RUN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev
 	$(RUN)/ruff check .
