@@ -27,14 +27,16 @@ class Compression:
                 _weaken(MutableHeaders(scope=message))
             await send(message)
 
-        await self._app(_asked(scope), receive, send_weak)
+        # In place, for what is around this looks in the same scope for the route.
+        scope["headers"] = _asked(scope)
+        await self._app(scope, receive, send_weak)
 
 
-def _asked(scope: Scope) -> Scope:
-    """The request that names gzip where it accepts it, and nothing otherwise."""
+def _asked(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers of the request, with gzip where it accepts it, and nothing of the kind otherwise."""
     accepted = accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
     others = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-    return {**scope, "headers": [*others, (b"accept-encoding", b"gzip")] if accepted else others}
+    return [*others, (b"accept-encoding", b"gzip")] if accepted else others
 
 
 def accepts_gzip(header: str) -> bool:
