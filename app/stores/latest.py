@@ -25,7 +25,6 @@ KEPT_MS = 600_000
 # exchange: two streams may hold a market for a moment. Entry ids are Redis's own time, so trimming is by that.
 _WRITE = """
 local live, closed, epoch, told = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local newest, fields = nil, nil
 for i = 3, #ARGV, 10 do
   local name, alias, time, source, message = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
   local send = 'ws_send_' .. name
@@ -72,7 +71,7 @@ class LiveSink:
     def know(self, instruments: Sequence[Instrument]) -> None:
         """These are the markets that this writer knows from now on."""
         self._own, self._epoch = aliases(instruments), b""
-        self._plain = [name for name in map(_name_of, instruments) if name not in self._own]
+        self._plain = [name for name in map(name_of, instruments) if name not in self._own]
 
     async def write(self, messages: Sequence[CandleMessage]) -> None:
         """All of them, in order. Raises Retryable when Redis does not take them; all may then be tried again."""
@@ -105,13 +104,8 @@ def live_stream(exchange: str) -> str:
 
 
 def newest_messages(exchange: str) -> str:
-    """The hash of the newest message of each of an exchange's markets, by `market_field`."""
+    """The hash of the newest message of each of an exchange's markets, by `name_of`."""
     return f"candlehouse:newest:{exchange}"
-
-
-def market_field(one: Instrument) -> str:
-    """What a market is called in the hash of its exchange."""
-    return _name_of(one)
 
 
 def newest_key(exchange: str, base: str, quote: str, market_type: str = "spot") -> str:
@@ -125,17 +119,18 @@ def aliases(instruments: Iterable[Instrument]) -> dict[str, str]:
     A name that another market bears is left to that one, and no name is given twice.
     """
     known = list(instruments)
-    taken = {_name_of(one) for one in known}
+    taken = {name_of(one) for one in known}
     spelled: dict[str, list[str]] = {}
     for one in known:
-        for name in dict.fromkeys([_native_name(one), *map(_name_of, one.former), *map(_native_name, one.former)]):
+        for name in dict.fromkeys([_native_name(one), *map(name_of, one.former), *map(_native_name, one.former)]):
             if name not in taken:
                 taken.add(name)
-                spelled.setdefault(_name_of(one), []).append(name)
+                spelled.setdefault(name_of(one), []).append(name)
     return {name: "\n".join(others) for name, others in spelled.items()}
 
 
-def _name_of(one: Instrument) -> str:
+def name_of(one: Instrument) -> str:
+    """What a market is called in keys and hashes."""
     return _name(one.exchange, one.market_type, one.base, one.quote)
 
 

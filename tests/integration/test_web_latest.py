@@ -70,6 +70,19 @@ async def test_a_bad_question_names_its_field(
         assert await ask(web, **params) == refused
 
 
+async def test_what_was_told_of_a_market_that_bore_the_name_before_is_not_this_ones(
+    database: Database, redis_client: Redis
+) -> None:
+    await store(database, BTC, [])
+    sink = LiveSink(redis_client, Clock(), [BTC])
+    async with rest(web_deps(database, redis_client, SetClock())) as web:
+        await sink.write([replace(RUNNING, native="OLDBTCUSDT")])
+        (told,) = await ask(web, symbols="binance:BTC:USDT")
+        assert {name: told[name] for name in NOTHING} == NOTHING
+        await sink.write([replace(RUNNING, native="BTCUSDT")])
+        assert await ask(web, symbols="binance:BTC:USDT") == [row(RUNNING, "BTCUSDT")]
+
+
 async def test_all_of_them_come_in_one_round_trip(database: Database, redis_client: Redis) -> None:
     for market in (BTC, PEPE, UST):
         await store(database, market, [])
