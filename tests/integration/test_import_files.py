@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from common.span import MINUTE_MS
 from tests.fixtures.command_line import CommandLine, candlehouse
@@ -101,8 +103,6 @@ def test_repeated_minutes_and_any_order_are_told_and_the_larger_volume_stays(
 def test_parquet_is_read_with_timestamps_of_any_unit(
     candlehouse: CommandLine, postgres_url: str, tmp_path: Path
 ) -> None:
-    pyarrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     start = datetime(2021, 5, 3, tzinfo=UTC)
     for at, unit in enumerate(("s", "ms", "us", "ns")):
         times = pyarrow.array([start + timedelta(minutes=at)], pyarrow.timestamp(unit, "UTC"))
@@ -116,14 +116,6 @@ def test_parquet_is_read_with_timestamps_of_any_unit(
     status, said = candlehouse("import", "parquet", *files, *MARKET, "--yes")
     assert status == 0 and "Imported 4 candles of 4." in said
     assert stored(postgres_url) == [(minute, *VALUES[:5], 1.5, 7, 1) for minute in range(4)]
-
-
-def test_without_pyarrow_parquet_says_how_to_get_it(
-    candlehouse: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    status, said = candlehouse("import", "parquet", "a.parquet", *MARKET)
-    assert status == 2 and "Parquet needs the package pyarrow, which is not installed" in said
 
 
 def test_mistakes_are_one_sentence_and_change_nothing(
