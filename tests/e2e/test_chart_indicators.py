@@ -1,7 +1,7 @@
 """Indicators and the other exchange on the chart, against values computed here from their definitions."""
 
 import statistics
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from app.stores.database import open_database
 from app.stores.heartbeat import tell
 from common.market import Bar
-from tests.fixtures.browser import Watched, browser_page, chromium
+from tests.fixtures.browser import Watched, browser_page
 from tests.fixtures.chart import (
     BARS,
     MARKET,
@@ -20,23 +20,17 @@ from tests.fixtures.chart import (
     OTHER_BARS,
     QUERY,
     drawn,
-    fill,
+    filled_url,
     lines,
     open_chart,
     stream,
 )
-from tests.fixtures.postgres import Server
-from tests.fixtures.web import NOW_MS, SetClock, listening, shared_database, web_deps
+from tests.fixtures.web import NOW_MS, SetClock, listening, web_deps
+
+__all__ = ["filled_url"]
 
 DAY_MS = 86_400_000
 Values = dict[int, float]
-
-
-@pytest.fixture(scope="module")
-def filled_url(postgres_server: Server) -> Iterator[str]:
-    chromium()
-    with shared_database(postgres_server, fill) as url:
-        yield url
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from app.stores.plan import PlanStore
 from common.market import Instrument
 from common.span import DAY_MS, Span
 from tests.fixtures.browser import DESKTOP, PHONE, Size, Theme, Watched, browser_page, chromium
+from tests.fixtures.contrast import faint
 from tests.fixtures.web import BTC, NOW_MS, PEPE, SetClock, listening, store, web_deps
 
 PATH = "/view/status?exchange=binance&symbols=BTC/USDT&from=2024-05-01&to=2024-05-15"
@@ -116,6 +117,7 @@ async def test_a_server_that_is_away_is_said_and_what_was_told_stays(
         await seen.until("document.getElementById('verdict').textContent.includes('cannot be reached')")
         await seen.until("document.getElementById('exchanges').classList.contains('old')")
         assert await seen.page.locator("#exchanges tbody tr").count() > 0
+        assert await faint(seen.page) == []
 
 
 async def test_the_page_fits_a_phone_and_a_desktop_in_both_themes(address: str, tmp_path: Any) -> None:
