@@ -75,8 +75,13 @@ async def status(request: Request) -> HTMLResponse:
     return _page(request, "status.html")
 
 
-def _page(request: Request, template: str, **more: Any) -> HTMLResponse:
+@router.get("/view/{name:path}")
+async def nowhere(request: Request, name: str) -> HTMLResponse:
+    return _page(request, "nowhere.html", 404)
+
+
+def _page(request: Request, template: str, answer_status: int = 200, **more: Any) -> HTMLResponse:
     signed_in = session.COOKIE in request.cookies
     exchanges = request.app.state.deps.exchanges
     told = {"missing": vendor.missing(), "signed_in": signed_in, "exchanges": exchanges, **more}
-    return templates.TemplateResponse(request, template, told)
+    return templates.TemplateResponse(request, template, told, answer_status)

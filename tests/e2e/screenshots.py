@@ -11,6 +11,7 @@ PAGES = {
     "analytics": "/view/analytics/general",
     "coverage": "/view/coverage",
     "status": "/view/status",
+    "nowhere": "/view/nothing",
 }
 
 
