@@ -1,4 +1,7 @@
-"""The web application: `uvicorn web.main:app`. Importing this connects to nothing and reads no environment."""
+"""The web application: `uvicorn web.main:app --ws web.live.sockets:Sockets`.
+
+Importing this connects to nothing and reads no environment.
+"""
 
 import asyncio
 import signal

@@ -47,7 +47,7 @@ CPU_TICKS = os.sysconf("SC_CLK_TCK")
 MARKETS = [Instrument("binance", f"C{n}", "USDT", f"C{n}USDT", f"C{n}", "USDT") for n in range(SYMBOLS)]
 #: Moments are told as seconds since then, so that they keep their microseconds as a volume.
 EPOCH_S = 1_790_000_000
-_HANDSHAKE = (
+HANDSHAKE = (
     b"GET /api/ohlcvs HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
@@ -173,7 +173,7 @@ class Counting(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
-        self._transport.write(_HANDSHAKE)
+        self._transport.write(HANDSHAKE)
 
     def data_received(self, data: bytes) -> None:
         if self._counts.is_cheap:

@@ -14,7 +14,7 @@ MESSAGES_A_SECOND, MOST_MESSAGES_AT_ONCE = 20, 2_000
 MOST_SNAPSHOT, MOST_SNAPSHOTS = 500, 50_000
 
 #: What a client may have waiting once its socket has been full for a second. With its subscriptions, uvicorn's own
-#: buffer and the system's this stays below 1 MiB; tests/benchmarks/bench_fanout.py measures it.
+#: buffer and the system's this stays below 1 MiB; tests/benchmarks/bench_paused.py measures it.
 MOST_WAITING_BYTES, FULL_FOR_S = 640 * 1024, 1.0
 #: Candles that may wait at any time while its socket is full: each stream may end a bar and begin another.
 MOST_WAITING = 2 * MOST_SUBSCRIPTIONS + 500
