@@ -29,7 +29,10 @@ class Asking(BaseException):
 
 
 class Answers:
-    """What stands between a class of ccxt's and the network, for its REST and WebSocket classes alike."""
+    """What stands between a class of ccxt's and the network, for its REST and WebSocket classes alike.
+
+    It is mixed into one of them, which has what `attr-defined` is ignored for: ccxt's classes bear no types.
+    """
 
     #: Not yet read, oldest first.
     given: list[bytes]

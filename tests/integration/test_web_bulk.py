@@ -5,6 +5,7 @@ import io
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx
@@ -12,6 +13,7 @@ import pyarrow
 import pytest
 from redis.asyncio import Redis
 
+from app.stores.bar_stream import BarStream
 from app.stores.database import Database, open_database
 from app.stores.symbols import SymbolStore
 from common.span import MINUTE_MS, floor_minute
@@ -136,12 +138,10 @@ async def test_one_client_more_than_places_waits_until_one_is_free(many: Databas
 async def test_without_a_database_it_is_said_before_anything_is_sent(redis_client: Redis, url: str) -> None:
     database = open_database(url)
     deps = web_deps(database, redis_client, SetClock())
-    async with rest(deps) as web:
-        assert (await web.get(f"{PATH}csv&limit=1")).status_code == 200
-        await database.close()
-        gone = open_database("postgresql://nobody@127.0.0.1:1/none")
-        deps.bar_stream._db = gone  # type: ignore[attr-defined]
+    gone = BarStream(open_database("postgresql://nobody@127.0.0.1:1/none"))
+    async with rest(replace(deps, bar_stream=gone)) as web:
         for form in ("csv", "arrow", "parquet"):
             answer = await web.get(f"{PATH}{form}")
             assert answer.status_code == 503
             assert "PostgreSQL at 127.0.0.1:1 cannot be reached" in answer.json()["detail"]
+    await database.close()

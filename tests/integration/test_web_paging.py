@@ -24,6 +24,8 @@ TIMES = sorted(
 )
 BARS = minutes(TIMES)
 ASKED: dict[str, Any] = {"exchange": "binance", "base_id": "BTC", "quote_id": "USDT"}
+#: Many more than any walk here has.
+MOST_PAGES = 50
 FRAMES = [("1m", None), ("1h", None), ("7m", None), ("1D", "Europe/Berlin"), ("1M", None)]
 
 
@@ -61,6 +63,7 @@ async def walk(web: httpx.AsyncClient, **asked: Any) -> list[list[list[Any]]]:
         answer = await web.get(answer.url.join(following["url"]))
         assert answer.status_code == 200, answer.text
         pages.append(answer.json())
+        assert len(pages) <= MOST_PAGES, "it leads in circles"
     return [[list(row.values()) for row in page] for page in pages]
 
 
