@@ -1,5 +1,6 @@
 """The web's real dependencies, made of what the settings mean."""
 
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -34,6 +35,8 @@ from web.remembered import RememberedSymbols
 
 #: Connections to PostgreSQL of one web process.
 POOL_SIZE = 10
+#: The garbage collector's thresholds. Looking through the rows of 32 answers at once took four tenths of the time.
+COLLECT = (50_000, 20, 50)
 #: The limit that means every row.
 ALL = -1
 
@@ -93,6 +96,9 @@ async def open_wired() -> AsyncIterator[Deps]:
             fetches=fetches,
             egress=settings.egress_address,
         )
+        # What is there now stays, and of what comes little is part of a cycle.
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
         yield replace(deps, is_public=settings.public, hosts=settings.hosts, origins=settings.origins)
 
 

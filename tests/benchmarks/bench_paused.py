@@ -24,7 +24,7 @@ from web.live.limits import MOST_SUBSCRIPTIONS, SEND_LIMIT_S
 
 STILL, STREAMS = 60, MARKETS[:MOST_SUBSCRIPTIONS]
 #: Second of a minute at which they stand still: every bar ends and another begins before they are given up.
-FROM_S, WATCHED_S, EVERY_S = 48, SEND_LIMIT_S, 0.25
+FROM_S, WATCHED_S, EVERY_S = 59, SEND_LIMIT_S, 0.25
 #: Bytes of the web, and of all sockets of this machine.
 Weight = tuple[int, int]
 PAGE_BYTES, MIB = os.sysconf("SC_PAGE_SIZE"), 1 << 20

@@ -76,14 +76,12 @@ class Board:
     def is_wanted(self) -> bool:
         return bool(self._groups or self._expected)
 
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Somebody will be added after this block."""
+    def expect(self) -> None:
+        """Somebody will be added soon; whoever calls this takes it back."""
         self._expected += 1
-        try:
-            yield
-        finally:
-            self._expected -= 1
+
+    def expect_no_more(self) -> None:
+        self._expected -= 1
 
     @contextmanager
     def watched(self) -> Iterator[dict[int, State]]:

@@ -171,15 +171,21 @@ class Hub:
         self._hear((board.key, *heard) for heard in board.recent.of(market.instrument))
 
     def _boards_of(self, wishes: Sequence[Wish], stack: ExitStack, since: Seq | None = None) -> list[Board]:
-        boards = []
+        boards: list[Board] = []
+        # One callback for all: a context for each would be a kilobyte for each stream that somebody asks for.
+        stack.callback(self._let_go, boards)
         for wish in wishes:
             following = self.following(wish.market.instrument.exchange, since)
             board = self._boards.get(wish.topic)
             board = board or self._boards.make(wish.topic, wish.market, following.recent)
-            stack.callback(self._boards.release, board)
-            stack.enter_context(board.kept())
+            board.expect()
             boards.append(board)
         return boards
+
+    def _let_go(self, boards: Iterable[Board]) -> None:
+        for board in boards:
+            board.expect_no_more()
+            self._boards.release(board)
 
     async def _loaded(self, boards: list[Board]) -> list[Board]:
         missing = [board for board in boards if not board.ready]
