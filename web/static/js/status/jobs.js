@@ -48,7 +48,7 @@ export class Jobs {
     const share = row.minutes_total ? Math.floor((100 * done) / row.minutes_total) : 100;
     const left = isUnderWay(row) ? this.#left(row) : "";
     return [
-      `${share} % of ${row.minutes_total.toLocaleString("en")} minutes`, `${row.rows_written.toLocaleString("en")} candles`,
+      `${share} % of ${row.minutes_total.toLocaleString("en")} minutes`, `${row.rows_written.toLocaleString("en")} candles new or changed`,
       row.errors ? `${row.errors.toLocaleString("en")} pages failed` : "", left,
     ].filter(Boolean);
   }
