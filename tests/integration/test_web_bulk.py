@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Literal
 
 import httpx
 import pyarrow
@@ -124,12 +125,26 @@ async def test_an_answer_that_takes_too_long_lacks_its_end(
     assert got.startswith(b"HTTP/1.1 200") and not got.endswith(b"0\r\n\r\n")
 
 
+class Places(asyncio.Semaphore):
+    """Says when somebody wants one."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.wanted = asyncio.Event()
+
+    async def acquire(self) -> Literal[True]:
+        self.wanted.set()
+        return await super().acquire()
+
+
 async def test_one_client_more_than_places_waits_until_one_is_free(many: Database, redis_client: Redis) -> None:
     app = web_app(web_deps(many, redis_client, SetClock()))
-    app.state.bulk_places = asyncio.Semaphore(1)
+    app.state.bulk_places = places = Places(1)
     async with rest(web_deps(many, redis_client, SetClock()), app) as web:
-        async with app.state.bulk_places:
+        async with places:
+            places.wanted.clear()
             waiting = asyncio.create_task(web.get(f"{PATH}csv&limit=1"))
+            await asyncio.wait_for(places.wanted.wait(), LIMIT_S)
             assert (await web.get(f"{PATH}json&limit=1")).status_code == 200
             assert not waiting.done()
         assert len((await waiting).text.splitlines()) == 2
