@@ -36,11 +36,22 @@ async def is_current(redis: Redis, work: str, token: str) -> bool:
     if await redis.get(_key(work)) != token.encode():
         return False
     await redis.expire(_key(work), QUIET_S)
+    await redis.delete(_waiting(work))
     return True
 
 
+async def wait(redis: Redis, work: str) -> None:
+    """The chain of this work waits for another try, and may be taken the place of meanwhile."""
+    await redis.set(_waiting(work), 1, ex=QUIET_S)
+
+
+async def begin_instead_of_waiting(redis: Redis, work: str) -> str | None:
+    """A new chain in place of one that waits for another try, or None where none waits."""
+    return await begin(redis, work) if await redis.delete(_waiting(work)) else None
+
+
 async def end(redis: Redis, work: str) -> None:
-    await redis.delete(_key(work))
+    await redis.delete(_key(work), _waiting(work))
 
 
 def of_job(job_id: int) -> str:
@@ -57,3 +68,7 @@ def of_audit(exchange: str) -> str:
 
 def _key(work: str) -> str:
     return f"candlehouse:chain:{work}"
+
+
+def _waiting(work: str) -> str:
+    return f"{_key(work)}:waiting"

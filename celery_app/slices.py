@@ -87,10 +87,15 @@ async def take_up_pass(r: Resources, exchange: str) -> str | None:
 
 
 async def begin_healing(r: Resources, exchange: str) -> str | None:
-    """The token of a new pass where the bell rang; it goes on ringing while another pass has to end first."""
+    """The token of a new pass where the bell rang; it goes on ringing while another pass has to end first.
+
+    A pass that waits for another try gives way: whoever rang has just reached the exchange.
+    """
     if not await rung(r.redis, exchange):
         return None
-    if (token := await begin_pass(r, exchange)) is None:
+    token = await begin_pass(r, exchange)
+    token = token or await chain.begin_instead_of_waiting(r.redis, chain.of_pass(exchange))
+    if token is None:
         await ring(r.redis, exchange, r.clock.now_ms())
     return token
 
@@ -114,7 +119,11 @@ async def reconcile(r: Resources, name: str, token: str, left: list[int] | None)
         r.settings.reconcile_minutes,
         await _allowance(r, name),
     )
-    left = await slice_.run(SLICE_S, left)
+    try:
+        left = await slice_.run(SLICE_S, left)
+    except Retryable:
+        await chain.wait(r.redis, chain.of_pass(name))
+        raise
     await tell(r, slice_.told())
     await r.stores.rollups.refresh()
     if not left:

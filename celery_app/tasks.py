@@ -21,6 +21,8 @@ from fetchers import registry
 
 #: Of the clock, before a task is tried again whose exchange, or database, could not be reached.
 AGAIN_S = 30
+#: The same for a pass: who has reconnected is to be healed within 10 s.
+PASS_AGAIN_S = 5
 #: What has been over for so long is seldom written again.
 PACK_AFTER_MS = 7 * DAY_MS
 
@@ -38,14 +40,14 @@ def _task(name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return made
 
 
-def _run(task: Any, job: Callable[[Resources], Awaitable[R]]) -> R:
+def _run(task: Any, job: Callable[[Resources], Awaitable[R]], again_s: float = AGAIN_S) -> R:
     """Run `job`; when the other side cannot answer now, order the same task again for later."""
     try:
         with translated():
             return run(job)
     except (Retryable, Malformed) as error:
-        log.warning("task postponed", task=task.name, reason=str(error), again_in_s=AGAIN_S)
-        raise task.retry(exc=error, countdown=AGAIN_S / load_settings().clock_rate) from error
+        log.warning("task postponed", task=task.name, reason=str(error), again_in_s=again_s)
+        raise task.retry(exc=error, countdown=again_s / load_settings().clock_rate) from error
     except Rejected as error:
         log.error("task given up", task=task.name, reason=str(error))
         raise Ignore from error
@@ -94,7 +96,7 @@ def heal(self: Any, exchange: str) -> None:
 
 @_task("reconcile_slice")
 def reconcile_slice(self: Any, exchange: str, token: str, left: list[int] | None) -> None:
-    rest, after_s = _run(self, lambda r: slices.reconcile(r, exchange, token, left))
+    rest, after_s = _run(self, lambda r: slices.reconcile(r, exchange, token, left), PASS_AGAIN_S)
     if rest:
         order("reconcile_slice", exchange, token, rest, after_s=after_s)
 

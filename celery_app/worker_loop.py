@@ -27,6 +27,9 @@ from fetchers.http import HttpClient
 
 #: The garbage collector's thresholds in a worker.
 COLLECT = (200_000, 20, 100)
+#: Requests for one answer before it is somebody else's turn. The worker that waits for what is live keeps a feed
+#: waiting that has reconnected meanwhile.
+ATTEMPTS = {Priority.LIVE: 2, Priority.HISTORY: 6}
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,7 +48,8 @@ class Resources:
     figures: WorkFigures = field(default_factory=WorkFigures)
 
     def get(self, exchange: Exchange, priority: Priority = Priority.HISTORY) -> Get:
-        return lambda request: self.http.get_retrying(exchange, request, priority=priority)
+        attempts = ATTEMPTS[priority]
+        return lambda request: self.http.get_retrying(exchange, request, attempts, priority)
 
 
 @asynccontextmanager

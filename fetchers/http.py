@@ -18,6 +18,11 @@ from fetchers.certificates import disbelieved
 
 #: Real seconds for a whole answer, and for its parts.
 ANSWER_S, CONNECT_S, SILENT_S = 90, 10, 30
+#: What is live gives up sooner: on a way that was cut, what is asked anew is answered before what was lost.
+TIMEOUTS = {
+    Priority.LIVE: httpx.Timeout(10, connect=5),
+    Priority.HISTORY: httpx.Timeout(SILENT_S, connect=CONNECT_S),
+}
 #: Before the first repetition, doubled each time; and the most between two.
 FIRST_BACK_OFF_S, LONGEST_BACK_OFF_S = 1.0, 60.0
 #: Everybody is quiet this long when a refusal names no time; and when this network or country is refused.
@@ -44,7 +49,7 @@ class HttpClient:
         #: How long answers took in real seconds, by exchange and HTTP status, or `none` where no answer came.
         self.answered: dict[tuple[str, str], Histogram] = {}
         self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(SILENT_S, connect=CONNECT_S),
+            timeout=TIMEOUTS[Priority.HISTORY],
             headers={"user-agent": "candlehouse"},
             mounts=_DIRECTLY,
         )
@@ -55,7 +60,8 @@ class HttpClient:
         spending = await budget.acquire(request.weight, priority)
         sent_ms, began_s, counted, status = self._clock.now_ms(), time.perf_counter(), None, "none"
         try:
-            answer = await self._ask(exchange.name, self._address(exchange, request), request)
+            address = self._address(exchange, request)
+            answer = await self._ask(exchange.name, address, request, TIMEOUTS[priority])
             status = str(answer.status_code)
             headers = {name.lower(): value for name, value in answer.headers.items()}
             counted = self._of_this_minute(exchange.used_weight(headers), sent_ms)
@@ -91,7 +97,7 @@ class HttpClient:
     async def handshake(self, url: str, request: Request) -> bytes:
         """What `request` is answered on the host of the WebSocket at `url`, outside any budget."""
         host = url.replace("ws", "http", 1) if url.startswith("ws") else url
-        answer = await self._ask(url, host.rstrip("/") + request.path, request)
+        answer = await self._ask(url, host.rstrip("/") + request.path, request, TIMEOUTS[Priority.LIVE])
         if not answer.is_success:
             raise Retryable(f"{url} answered {answer.status_code} before connecting", status=answer.status_code)
         return answer.content
@@ -106,13 +112,18 @@ class HttpClient:
             path = urlsplit(path).path
         return path if "://" in path else base.rstrip("/") + path
 
-    async def _ask(self, who: str, address: str, request: Request) -> httpx.Response:
+    async def _ask(self, who: str, address: str, request: Request, patience: httpx.Timeout) -> httpx.Response:
         """The one place where httpx's errors end."""
         method, headers = ("GET", {}) if request.body is None else ("POST", _JSON)
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await self._client.request(
-                    method, address, params=dict(request.params), content=request.body, headers=headers
+                    method,
+                    address,
+                    params=dict(request.params),
+                    content=request.body,
+                    headers=headers,
+                    timeout=patience,
                 )
         except (httpx.HTTPError, TimeoutError, OSError) as error:
             raise Retryable(f"{who} does not answer: {_reason(error)}") from error

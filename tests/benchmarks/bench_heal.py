@@ -2,7 +2,7 @@
 
 Real processes (a stream, the updater, a worker, beat), the exchange's own limits, and a way to it and back of a
 tenth of a second. Against what is promised: 10 s for as many markets as the budget allows in 10 s, and beyond that
-what the budget needs for all, and 10 s. Five losses take a quarter of an hour, for the clock goes as it does: a
+what the budget needs for all, and 10 s. Five losses take half an hour, for the clock goes as it does: a
 faster one (HEAL_RATE) makes losses shorter, but no machine faster. HEAL_MARKETS and HEAL_LOSSES choose how many.
 """
 
@@ -35,8 +35,8 @@ RATE = float(os.environ.get("HEAL_RATE", "1"))
 MARKETS, LOSSES = int(os.environ.get("HEAL_MARKETS", "300")), int(os.environ.get("HEAL_LOSSES", "5"))
 #: Binance's limit a minute; our share of it; what a request of candles costs; real seconds there and back.
 WEIGHT_PER_MINUTE, SHARE, WEIGHT, WAY_S = 6000, 0.8, 2, 0.1
-#: Seconds of the clock that a loss lasts; a stream that hears nothing notices it after 90.
-LOST_S, LIMIT_S = 130, 900
+#: Seconds of the clock that a loss lasts: longer than from one pass to the next, so that one has failed meanwhile.
+LOST_S, LIMIT_S = 330, 900
 
 _COUNT = """
 SELECT count(*) FROM candles WHERE time >= to_timestamp($1 / 1000.0) AND time < to_timestamp($2 / 1000.0)

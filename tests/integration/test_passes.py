@@ -33,6 +33,24 @@ async def test_a_bell_that_rings_during_a_pass_is_heard_when_the_pass_is_over(
     assert not await rung(redis_client, "binance")
 
 
+async def test_a_pass_that_waits_for_another_try_gives_way_to_the_feed_that_has_reconnected(
+    redis_client: redis.asyncio.Redis,
+) -> None:
+    worker, work = with_redis(redis_client), chain.of_pass("binance")
+    waiting = await begin_pass(worker, "binance")
+    assert waiting
+    await chain.wait(redis_client, work)
+    assert await begin_healing(worker, "binance") is None, "nobody has reconnected"
+    await ring(redis_client, "binance", 1)
+    token = await begin_healing(worker, "binance")
+    assert token and not await chain.is_current(redis_client, work, waiting)
+    await ring(redis_client, "binance", 1)
+    assert await begin_healing(worker, "binance") is None, "it is under way"
+    await chain.wait(redis_client, work)
+    assert await chain.is_current(redis_client, work, token)
+    assert await begin_healing(worker, "binance") is None, "it goes on"
+
+
 async def test_where_no_bell_rings_nothing_begins(redis_client: redis.asyncio.Redis) -> None:
     assert await begin_healing(with_redis(redis_client), "binance") is None
     assert await begin_pass(with_redis(redis_client), "binance")

@@ -253,6 +253,24 @@ async def test_a_heal_is_timed_from_the_ring_until_its_pass_has_every_answer(ins
     assert r.figures._heals["binance"].sum >= 4_000, "from the first ring"
 
 
+async def test_who_reconnects_is_healed_at_once_though_a_pass_waits_that_had_no_answer(instance: Instance) -> None:
+    r = instance.resources
+    (market,) = await instance.know("binance", "BTC/USDT")
+    await ring(r.redis, "binance", r.clock.now_ms())
+    failed = await slices.begin_healing(r, "binance")
+    assert failed
+    instance.simulator.fault("binance", "maintenance")
+    with pytest.raises(Retryable):
+        await slices.reconcile(r, "binance", failed, None)
+    instance.simulator.fault("binance", "maintenance", on=False)
+    await ring(r.redis, "binance", r.clock.now_ms())
+    await one_pass(r)
+    last = this_minute(instance) - 2 * MINUTE_MS
+    span = Span(last - 10 * MINUTE_MS, last)
+    assert await instance.rows(market.id, span) == instance.truth(market, span)
+    assert await slices.reconcile(r, "binance", failed, None) == ([], 0), "its message is too late"
+
+
 async def one_pass(r: Resources) -> None:
     left: list[int] | None = None
     token = await slices.begin_healing(r, "binance")
