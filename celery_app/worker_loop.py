@@ -27,9 +27,9 @@ from fetchers.http import HttpClient
 
 #: The garbage collector's thresholds in a worker.
 COLLECT = (200_000, 20, 100)
-#: Requests for one answer before it is somebody else's turn. The worker that waits for what is live keeps a feed
-#: waiting that has reconnected meanwhile.
-ATTEMPTS = {Priority.LIVE: 2, Priority.HISTORY: 6}
+#: Requests for one answer before the worker turns to something else: a feed that reconnects meanwhile is to be
+#: healed within 10 s, and between three requests there are 3 s at most.
+ATTEMPTS = {Priority.LIVE: 2, Priority.HISTORY: 3}
 
 T = TypeVar("T")
 R = TypeVar("R")
