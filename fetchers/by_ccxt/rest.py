@@ -31,9 +31,13 @@ class Asking(BaseException):
 class Answers:
     """What stands between a class of ccxt's and the network, for its REST and WebSocket classes alike.
 
-    It is mixed into one of them, which has what `attr-defined` is ignored for: ccxt's classes bear no types.
+    It is mixed into one of them.
     """
 
+    #: What that class has, which bears no types.
+    id: str
+    on_json_response: Callable[[str], Any]
+    handle_errors: Callable[..., None]
     #: Not yet read, oldest first.
     given: list[bytes]
     cost = 1.0
@@ -46,12 +50,12 @@ class Answers:
             raise Asking(url, method, body)
         text = _text(self, self.given.pop(0))
         try:
-            read = self.on_json_response(text)  # type: ignore[attr-defined]
+            read = self.on_json_response(text)
         except (ValueError, RecursionError) as error:
-            raise Malformed(f"{self.id} answer", str(error)) from error  # type: ignore[attr-defined]
+            raise Malformed(f"{self.id} answer", str(error)) from error
         if not isinstance(read, dict | list):
-            raise Malformed(f"{self.id} answer", text[:100])  # type: ignore[attr-defined]
-        self.handle_errors(200, "OK", url, method, {}, text, read, {}, body)  # type: ignore[attr-defined]
+            raise Malformed(f"{self.id} answer", text[:100])
+        self.handle_errors(200, "OK", url, method, {}, text, read, {}, body)
         return read
 
 
@@ -71,7 +75,7 @@ class _Rest(Answers):
         return self.now_ms // 1000
 
     def parse_ohlcvs(self, ohlcvs: Any, market: Any = None, timeframe: str = "1m", *_: Any, **__: Any) -> Any:
-        return super().parse_ohlcvs(ohlcvs, market, timeframe)  # type: ignore[misc]
+        return super().parse_ohlcvs(ohlcvs, market, timeframe)  # type: ignore[misc]  # ccxt's, which stands behind
 
 
 def rest_class(name: str) -> Any:

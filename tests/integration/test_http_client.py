@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 import redis.asyncio
 
@@ -270,10 +271,13 @@ async def test_an_exchange_that_limits_the_second_is_never_asked_too_fast(
         assert [one["status"] for one in simulator.get("/_sim/verdicts")] == [200] * 24
 
 
-async def test_an_answer_that_stops_in_its_middle_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half-open: no end of the connection comes, nor a byte more."""
-    monkeypatch.setattr("fetchers.http.SILENT_S", 0.2)
-
+@pytest.mark.parametrize("priority", Priority)
+async def test_an_answer_that_stops_in_its_middle_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, priority: Priority
+) -> None:
+    """Half-open: no end of the connection comes, nor a byte more. Each has a patience of its own."""
+    patience = {one: httpx.Timeout(0.2 if one is priority else None) for one in Priority}
+    monkeypatch.setattr("fetchers.http.TIMEOUTS", patience)
     hung_up = asyncio.Event()
 
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -287,6 +291,6 @@ async def test_an_answer_that_stops_in_its_middle_is_given_up(monkeypatch: pytes
     async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
         client = http_client(Clock(), {"binance": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"})
         with pytest.raises(Retryable, match="binance does not answer: ReadTimeout"):
-            await client.get(BINANCE, LIST)
+            await asyncio.wait_for(client.get(BINANCE, LIST, priority), 20)
         await client.close()
         await asyncio.wait_for(hung_up.wait(), 20)

@@ -262,6 +262,7 @@ async def test_who_reconnects_is_healed_at_once_though_a_pass_waits_that_had_no_
     instance.simulator.fault("binance", "maintenance")
     with pytest.raises(Retryable):
         await slices.reconcile(r, "binance", failed, None)
+    assert len(instance.candle_requests()) == 2, "the worker does not wait for an exchange that is away"
     instance.simulator.fault("binance", "maintenance", on=False)
     await ring(r.redis, "binance", r.clock.now_ms())
     await one_pass(r)

@@ -10,6 +10,7 @@ from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from app.roles import MOST_MESSAGE_BYTES
 from app.settings import known_variables
 from app.settings_checks import COMPOSE_ONLY
 from scripts.cli import app as cli
@@ -49,6 +50,11 @@ def routes() -> Iterator[str]:
 def test_every_route_is_described_and_nothing_else() -> None:
     described = {row for row in first_column("http.md") if row.startswith(("GET ", "POST ", "DELETE ", "WS "))}
     assert described == set(routes())
+
+
+def test_the_web_that_is_started_by_hand_has_the_bounds_of_its_role() -> None:
+    command = f"uvicorn web.main:app --ws web.live.sockets:Sockets --ws-max-size {MOST_MESSAGE_BYTES}\n"
+    assert command in (ROOT / "README.md").read_text()
 
 
 def commands() -> Iterator[str]:
